@@ -1,0 +1,44 @@
+"""The registries of skd_mm: children of MMEngine's under the scope ``skd_mm``.
+
+A class registered here is named ``skd_mm.<Name>`` in any OpenMMLab config, whatever the config's ``default_scope`` is.
+Inside the toolkit's own keys (``spots``, ``schedule`` …) the prefix may be left out: they are built with :func:`build`.
+"""
+
+from typing import Any
+
+from mmengine import registry as mmengine_registry
+from mmengine.registry import Registry
+
+SCOPE = 'skd_mm'
+
+
+def _child(parent: Registry, *rooms: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{room}' for room in rooms])
+
+
+MODELS = _child(mmengine_registry.MODELS, 'models', 'distillers')
+LOSSES = Registry('loss', scope=SCOPE, locations=[f'{SCOPE}.losses'])
+CONNECTORS = Registry('connector', scope=SCOPE, locations=[f'{SCOPE}.connectors'])
+RECIPES = Registry('recipe', scope=SCOPE, locations=[f'{SCOPE}.schedules'])
+DATASETS = _child(mmengine_registry.DATASETS, 'datasets')
+TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')
+METRICS = _child(mmengine_registry.METRICS, 'evaluation')
+HOOKS = _child(mmengine_registry.HOOKS, 'engine')
+LOOPS = _child(mmengine_registry.LOOPS, 'engine')
+LOG_PROCESSORS = _child(mmengine_registry.LOG_PROCESSORS, 'engine')
+OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'engine')
+PARAM_SCHEDULERS = _child(mmengine_registry.PARAM_SCHEDULERS, 'engine')
+
+
+def build(registry: Registry, cfg: dict, **defaults: Any) -> Any:
+    """Builds ``cfg`` from one of the registries above, names without a prefix being this toolkit's.
+
+    Args:
+        registry: The registry to look the type up in.
+        cfg: A config with the key ``type``; it is not changed.
+        **defaults: Arguments used where ``cfg`` does not give them.
+
+    Returns:
+        The object.
+    """
+    return registry.build(dict(cfg, _scope_=cfg.get('_scope_', SCOPE)), default_args=defaults)
