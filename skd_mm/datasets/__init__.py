@@ -1,3 +1,4 @@
 from .camvid import CamVidDataset
+from .fraction import fraction_indices, sample_names, write_fraction
 
-__all__ = ['CamVidDataset']
+__all__ = ['CamVidDataset', 'fraction_indices', 'sample_names', 'write_fraction']
