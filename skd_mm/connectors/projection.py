@@ -1,0 +1,34 @@
+"""Connectors that change the number of channels."""
+
+from torch import Tensor, nn
+
+from skd_mm.registry import CONNECTORS
+
+
+@CONNECTORS.register_module()
+class Conv1x1(nn.Module):
+    """A 1×1 convolution from one network's channels to the other's.
+
+    Trained together with its spot, and thrown away on export.
+
+    Args:
+        in_channels: Channels of the feature it is given; filled in by the distiller.
+        out_channels: Channels of the feature on the other side; filled in by the distiller.
+        bias: Whether the convolution has a bias. Defaults to True.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+        """Projects a feature.
+
+        Args:
+            feature: ``[B, in_channels, H, W]``.
+            partner: The feature on the other side; not used.
+
+        Returns:
+            ``[B, out_channels, H, W]``.
+        """
+        return self.conv(feature)

@@ -1,0 +1,171 @@
+"""Running a network as far as it is needed, and reading or replacing what its modules give."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skd_mm.utils import did_you_mean
+
+_INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
+
+
+class _Stop(Exception):
+    """Everything that was asked for has been captured: the rest of the forward is not needed."""
+
+
+class Network:
+    """A view of a model that captures features at named modules and runs no further than the last of them.
+
+    The model itself is not changed: it is not copied, not re-registered, and keeps no reference to the features.
+
+    A name is the path of a submodule (``backbone.layer1``), with an index behind it where the module returns a tuple
+    (``backbone[2]``). ``<backbone>.stem`` is an alias for backbones with a conv1–norm–ReLU stem that is not a module
+    of its own: the output of that ReLU, before pooling.
+
+    Args:
+        model: Any model of mmsegmentation or mmpretrain.
+        role: How messages call it, ``'student'`` or ``'teacher'``.
+
+    Raises:
+        KeyError: From :meth:`module_path`, where a name is not a module of the model; the closest names are given.
+    """
+
+    def __init__(self, model: nn.Module, role: str = 'model') -> None:
+        self.model = model
+        self.role = role
+
+    def module_path(self, name: str) -> tuple[str, int | None]:
+        """Finds the module behind a name.
+
+        Args:
+            name: A spot's module name.
+
+        Returns:
+            The path of the module, and the index into its output or None.
+
+        Raises:
+            KeyError: The model has no such module.
+        """
+        match = _INDEX.match(name)
+        path, index = (match['module'], int(match['index'])) if match else (name, None)
+        modules = dict(self.model.named_modules())
+        if path in modules:
+            return path, index
+        parent, _, leaf = path.rpartition('.')
+        if leaf == 'stem' and parent in modules and {'conv1', 'relu'} <= dict(modules[parent].named_children()).keys():
+            return f'{parent}.relu', index
+        choices = [choice for choice in modules if choice]
+        raise KeyError(f'the {self.role} ({type(self.model).__name__}) has no module {name!r}'
+                       f'{did_you_mean(path, choices, count=5)}')
+
+    def run(self,
+            call: Callable[[], Any],
+            capture: Collection[str] = (),
+            stop: bool = False,
+            replay: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Tensor]]:
+        """Calls the model and hands out the features at the named modules.
+
+        Args:
+            call: What runs the model, for example ``lambda: model(inputs, mode='tensor')``.
+            capture: Names whose outputs are wanted.
+            stop: End the forward as soon as all of ``capture`` are there; the first result is then None.
+            replay: Outputs by module name: these modules are not run, they return the given value. With what stands
+                before it replayed, a network is re-entered at any stage.
+
+        Returns:
+            What ``call`` returned, and the features by name, in the order in which they appeared. A module that is
+            run several times gives its last output, or its first with ``stop``.
+
+        Raises:
+            RuntimeError: A name was not reached, its output is no tensor, or the tensor was changed in place by a
+                later module.
+        """
+        if stop and not capture:
+            return None, {}
+        features: dict[str, Tensor] = {}
+        with self._replaying(replay or {}), self._capturing(capture, features, stop):
+            try:
+                result = call()
+            except _Stop:
+                result = None
+        missing = [name for name in capture if name not in features]
+        if missing:
+            raise RuntimeError(f'the {self.role} was run, but these modules were not: {missing}. A module that is '
+                               'used only inside another one\'s code (not called) cannot be a spot; name the module '
+                               'around it')
+        return result, features
+
+    @contextmanager
+    def _capturing(self, names: Collection[str], features: dict[str, Tensor], stop: bool) -> Iterator[None]:
+        versions: dict[str, int] = {}
+        handles = []
+        modules = dict(self.model.named_modules())
+        for name in names:
+            path, index = self.module_path(name)
+
+            def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
+                feature = output if index is None else output[index]
+                if not isinstance(feature, Tensor):
+                    raise RuntimeError(
+                        f'the output of {name!r} in the {self.role} is a {type(feature).__name__}, not a tensor'
+                        + ('' if index is not None else f"; choose one of its elements, like '{name}[-1]'"))
+                features[name] = feature
+                versions[name] = feature._version
+                if stop and len(features) == len(names):
+                    raise _Stop
+
+            handles.append(modules[path].register_forward_hook(hook))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+        for name, feature in features.items():
+            if feature._version != versions[name]:
+                raise RuntimeError(f'the feature at {name!r} of the {self.role} was changed in place by a later '
+                                   'module (an in-place ReLU?); name that module instead')
+
+    @contextmanager
+    def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
+        replaced = []
+        modules = dict(self.model.named_modules())
+        try:
+            for name, value in outputs.items():
+                path, index = self.module_path(name)
+                if index is not None:
+                    raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
+                module = modules[path]
+                # An instance attribute shadows the class's forward for the time of this call only, so that the
+                # module's own hooks (captures, above all) still see the output.
+                module.__dict__['forward'] = lambda *args, value=value, **kwargs: value
+                replaced.append(module)
+            yield
+        finally:
+            for module in replaced:
+                module.__dict__.pop('forward', None)
+
+    @torch.no_grad()
+    def trace(self, call: Callable[[], Any]) -> list[tuple[str, Any]]:
+        """Runs the model once and notes every module as it finishes.
+
+        Args:
+            call: What runs the model.
+
+        Returns:
+            ``(path, output)`` in the order in which the modules finished; a module used twice appears twice.
+        """
+        finished: list[tuple[str, Any]] = []
+        handles = [
+            module.register_forward_hook(lambda module, inputs, output, path=path: finished.append((path, output)))
+            for path, module in self.model.named_modules() if path
+        ]
+        try:
+            call()
+        finally:
+            for handle in handles:
+                handle.remove()
+        return finished

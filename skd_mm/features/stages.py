@@ -1,0 +1,88 @@
+"""Cutting a network into stages: consecutive slices of its forward, one behind each spot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .network import Network
+
+TASK_HEAD = 'task_head'
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A consecutive slice of a network.
+
+    Attributes:
+        name: The name of the spot at its end, or ``'task_head'`` for what lies behind the last one.
+        modules: The paths of the modules that it consists of, as coarse as possible.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+
+
+def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
+    """Cuts a network behind each of the named modules, in the order of its forward.
+
+    Every module with parameters or buffers belongs to exactly one stage: the one in which it is first run. What the
+    forward does not reach (an auxiliary head, which only the loss calls) belongs to the task head.
+
+    Args:
+        network: The network.
+        call: What runs it once; it should be cheap and leave no trace (eval mode, a small input).
+        cuts: Names of modules, in any order.
+
+    Returns:
+        The stages in the order of the forward, the task head last, and the features at the cuts by name.
+
+    Raises:
+        KeyError: A cut is not a module of the network.
+        RuntimeError: A cut is not reached, or two cuts have nothing between them to train.
+    """
+    paths = {cut: network.module_path(cut) for cut in cuts}
+    finished = network.trace(call)
+    order = [path for path, _ in finished]
+    missing = [cut for cut, (path, _) in paths.items() if path not in order]
+    if missing:
+        raise RuntimeError(f'the {network.role} was run, but these modules were not: {missing}. Name a module that '
+                           'is called, like the one around it')
+    outputs = dict(reversed(finished))
+    features = {}
+    for cut, (path, index) in paths.items():
+        features[cut] = outputs[path] if index is None else outputs[path][index]
+    ends = sorted(cuts, key=lambda cut: (order.index(paths[cut][0]), paths[cut][1] or 0))
+    positions = [order.index(paths[cut][0]) for cut in ends]
+
+    stage_of: dict[str, int] = {}
+    for path, module in network.model.named_modules():
+        if not (module._parameters or module._buffers):
+            continue
+        # A module that owns parameters beside its children (a class token, a position embedding) is reached at the
+        # latest with the first of its children, not when it ends.
+        reached = [i for i, run in enumerate(order) if run == path or run.startswith(f'{path}.' if path else '')]
+        first = reached[0] if reached else len(order)
+        stage_of[path] = next((k for k, end in enumerate(positions) if first <= end), len(ends))
+
+    stages = [Stage(name, _coarsest(network.model, stage_of, k)) for k, name in enumerate([*ends, TASK_HEAD])]
+    return stages, features
+
+
+def _coarsest(model: nn.Module, stage_of: dict[str, int], k: int) -> tuple[str, ...]:
+    """The largest modules that lie in stage ``k`` as a whole."""
+
+    def walk(path: str, module: nn.Module) -> list[str]:
+        prefix = f'{path}.' if path else ''
+        inside = {stage for name, stage in stage_of.items() if name == path or name.startswith(prefix)}
+        if inside == {k} and path:
+            return [path]
+        if k not in inside:
+            return []
+        found = [found for name, child in module.named_children() for found in walk(prefix + name, child)]
+        if path in stage_of and stage_of[path] == k and path not in found:
+            found.insert(0, path)
+        return found
+
+    return tuple(walk('', model))

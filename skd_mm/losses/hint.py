@@ -1,0 +1,32 @@
+"""Losses that compare features value by value."""
+
+from torch import Tensor
+
+from skd_mm.registry import LOSSES
+
+from .base import SpotLoss
+
+
+@LOSSES.register_module()
+class MSELoss(SpotLoss):
+    """Mean squared error, the loss of SKD's and SSKD's stages.
+
+    ``L_b = mean over (C, H, W) of (f_S - f_T)^2``; SKD (arXiv 1911.06786), the stage loss, with the mean over the
+    batch taken by the distiller.
+
+    Example:
+        >>> spots = [dict(student='backbone.layer1', loss=dict(type='MSELoss'))]
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compares two features of the same shape.
+
+        Args:
+            student: ``[B, ...]``.
+            teacher: ``[B, ...]``.
+
+        Returns:
+            ``[B]``.
+        """
+        # Feature maps are compared in float32: bfloat16 has 8 bits, and a converged stage differs by less than that.
+        return (student.float() - teacher.float()).square().flatten(1).mean(1)

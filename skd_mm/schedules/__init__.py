@@ -1,0 +1,8 @@
+"""When it is distilled: phases as data, and the recipes that build them. Knows no Runner and no model."""
+
+from .baselines import FitNets, NoTeacher, Simultaneous
+from .phase import Phase
+from .recipe import Phases, Recipe
+from .stagewise import Stagewise
+
+__all__ = ['FitNets', 'NoTeacher', 'Phase', 'Phases', 'Recipe', 'Simultaneous', 'Stagewise']

@@ -1,0 +1,103 @@
+"""A phase of a schedule, as data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from skd_mm.utils import did_you_mean
+
+EVERYTHING = 'all'
+
+
+@dataclass
+class Phase:
+    """A slice of the run.
+
+    Attributes:
+        name: Its name in logs, file names and errors; unique in its schedule.
+        train: Names of stages or modules of the student that learn; ``['all']`` for the whole student. Everything
+            else stays bit-identical.
+        spots: The active spots and the weight of each one's loss. A list means weight 1.
+        task: Weight of the student's own losses; 0 turns them, and all that only they need, off.
+        epochs: Length in epochs; exactly one of ``epochs`` and ``iters`` is set.
+        iters: Length in iterations.
+        fraction: Share of the training set that it sees, in (0, 1].
+        optim_wrapper: What differs from the config's ``optim_wrapper``; merged into it like an inherited config.
+        param_scheduler: Used instead of the config's ``param_scheduler`` if not None. Begins, ends and periods are
+            counted from the phase's start.
+        handover: Which of the previous phase's checkpoints it starts from: ``'best'`` by that phase's measure or
+            ``'last'``. The first phase starts from the initial weights.
+        val_interval: Epochs (iterations, if the length is given so) between validations; None validates at the end
+            only, which every phase does.
+        frozen_bn: ``'eval'``: BN outside ``train`` keeps its statistics. ``'train'``: they drift, as in the code
+            behind SKD's published numbers (the parameters are frozen all the same).
+        optimizer_params: ``'trainable'`` or ``'all'``: what the optimizer holds. ``'all'`` is what SKD's published
+            code does; nothing but the trainable ones gets a gradient either way.
+    """
+
+    name: str
+    train: list[str]
+    spots: dict[str, float] = field(default_factory=dict)
+    task: float = 0.0
+    epochs: int | None = None
+    iters: int | None = None
+    fraction: float = 1.0
+    optim_wrapper: dict[str, Any] = field(default_factory=dict)
+    param_scheduler: list[dict[str, Any]] | None = None
+    handover: str = 'best'
+    val_interval: int | None = None
+    frozen_bn: str = 'eval'
+    optimizer_params: str = 'trainable'
+
+    def __post_init__(self) -> None:
+        """Checks every value that can be checked without a model."""
+        where = f'phase {self.name!r}'
+        if not isinstance(self.spots, dict):
+            self.spots = dict.fromkeys(self.spots, 1.0)
+        self.train = [self.train] if isinstance(self.train, str) else list(self.train)
+        self.task = float(self.task)
+        if not self.train:
+            raise ValueError(f'{where}: `train` names nothing that learns')
+        if not self.spots and not self.task:
+            raise ValueError(f'{where}: there is nothing to learn from: no spot is active and the task loss is off')
+        if (self.epochs is None) == (self.iters is None):
+            raise ValueError(f'{where}: give exactly one of `epochs` ({self.epochs}) and `iters` ({self.iters})')
+        for key in ('epochs', 'iters', 'val_interval'):
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ValueError(f'{where}: `{key}` must be a whole number from 1 on, not {value!r}')
+        if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
+            raise ValueError(f'{where}: `fraction` must be in (0, 1], not {self.fraction!r}')
+        for key, choices in (('handover', ('best', 'last')), ('frozen_bn', ('eval', 'train')),
+                             ('optimizer_params', ('trainable', 'all'))):
+            if getattr(self, key) not in choices:
+                raise ValueError(f'{where}: `{key}` must be one of {choices}, not {getattr(self, key)!r}'
+                                 f'{did_you_mean(getattr(self, key), choices)}')
+
+    @property
+    def unit(self) -> str:
+        """``'epochs'`` or ``'iters'``: what lengths and intervals of this phase are counted in."""
+        return 'iters' if self.epochs is None else 'epochs'
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The names of all attributes, for checks of configs."""
+        return [entry.name for entry in fields(cls)]
+
+
+def check_names(kind: str, names: Sequence[str], choices: Sequence[str], where: str) -> None:
+    """Refuses names that do not exist.
+
+    Args:
+        kind: What the names name, for the message.
+        names: The names given.
+        choices: The names that exist.
+        where: Who gave them, for the message.
+
+    Raises:
+        ValueError: A name is not among ``choices``; the closest ones are given.
+    """
+    for name in names:
+        if name not in choices:
+            raise ValueError(f'{where}: there is no {kind} {name!r}{did_you_mean(name, choices)} '
+                             f'(there are {list(choices)})')

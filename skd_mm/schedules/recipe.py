@@ -1,0 +1,124 @@
+"""What all recipes share, and the recipe that is a plain list of phases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from skd_mm.registry import RECIPES
+
+from .phase import Phase, check_names
+
+
+class Recipe:
+    """Makes an ordered list of phases from the names of a student's stages.
+
+    A subclass implements :meth:`build`; this class gives every phase the values that the phases have in common and
+    applies the overrides of single phases.
+
+    Args:
+        phase_epochs: Length of every phase in epochs of its data fraction.
+        phase_iters: Length of every phase in iterations, instead of ``phase_epochs``.
+        fraction: Share of the training set that all phases see, in (0, 1]. Defaults to 1.
+        fraction_seed: Seed of the one permutation whose prefixes are the fractions. Defaults to 0.
+        overrides: Values of single phases, by the phase's name: attributes of :class:`Phase`.
+        **common: Further attributes of :class:`Phase` that hold in every phase (``val_interval``, ``handover`` …).
+
+    Raises:
+        ValueError: An argument is no attribute of a phase, or an override names no phase.
+    """
+
+    def __init__(self,
+                 phase_epochs: int | None = None,
+                 phase_iters: int | None = None,
+                 fraction: float = 1.0,
+                 fraction_seed: int = 0,
+                 overrides: Mapping[str, Mapping[str, Any]] | None = None,
+                 **common: Any) -> None:
+        self.where = f'schedule {type(self).__name__}'
+        shared = [key for key in Phase.keys() if key not in ('name', 'train', 'spots', 'task', 'epochs', 'iters')]
+        check_names('setting', list(common), [*shared, 'phase_epochs', 'phase_iters', 'fraction_seed', 'overrides'],
+                    self.where)
+        if (phase_epochs is None) == (phase_iters is None) and type(self) is not Phases:
+            raise ValueError(f'{self.where}: give exactly one of `phase_epochs` ({phase_epochs}) and `phase_iters` '
+                             f'({phase_iters})')
+        self.fraction_seed = fraction_seed
+        self.common: dict[str, Any] = dict(common, epochs=phase_epochs, iters=phase_iters, fraction=fraction)
+        self.overrides = dict(overrides or {})
+
+    def build(self, stages: Sequence[str]) -> list[Phase]:
+        """Makes the phases; implemented by each recipe.
+
+        Args:
+            stages: Names of the student's stages in the order of its forward: one a spot, ``'task_head'`` last.
+
+        Returns:
+            The phases.
+        """
+        raise NotImplementedError
+
+    def phase(self, name: str, train: Sequence[str], **values: Any) -> Phase:
+        """A phase with the values that all phases have in common, and then its own."""
+        return Phase(name=name, train=list(train), **{**self.common, **values})
+
+    def phases(self, stages: Sequence[str]) -> list[Phase]:
+        """The schedule for a student.
+
+        Args:
+            stages: Names of the student's stages in the order of its forward: one a spot, ``'task_head'`` last.
+
+        Returns:
+            The phases in their order, with unique names.
+
+        Raises:
+            ValueError: A name in the recipe is no stage, phase or attribute; the closest ones are given.
+        """
+        phases = self.build(stages)
+        names = [phase.name for phase in phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f'{self.where}: phases must have different names, not {names}')
+        check_names('phase', list(self.overrides), names, f'{self.where}, `overrides`')
+        for i, phase in enumerate(phases):
+            values = dict(self.overrides.get(phase.name, {}))
+            check_names('setting', list(values), Phase.keys(), f'{self.where}, phase {phase.name!r}')
+            for one, other in (('epochs', 'iters'), ('iters', 'epochs')):
+                if one in values:
+                    values.setdefault(other, None)
+            phases[i] = replace(phase, **values)
+            check_names('spot', list(phases[i].spots), stages[:-1], f'{self.where}, phase {phase.name!r}')
+        return phases
+
+
+@RECIPES.register_module()
+class Phases(Recipe):
+    """A schedule written out phase by phase.
+
+    Args:
+        phases: One dict a phase, with the attributes of :class:`Phase`; what it leaves out comes from the recipe.
+        **kwargs: As for :class:`Recipe`.
+
+    Example:
+        >>> schedule = dict(type='Phases', phase_epochs=10, phases=[
+        ...     dict(name='backbone', train=['backbone'], spots=['backbone.layer4']),
+        ...     dict(name='head', train=['decode_head'], task=1, epochs=20)])
+    """
+
+    def __init__(self, phases: Sequence[Mapping[str, Any]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not phases:
+            raise ValueError(f'{self.where}: `phases` is empty')
+        self.cfgs = [dict(cfg) for cfg in phases]
+
+    def build(self, stages: Sequence[str]) -> list[Phase]:
+        """The phases as they are written."""
+        built = []
+        for i, cfg in enumerate(self.cfgs):
+            where = f'{self.where}, phases[{i}]'
+            check_names('setting', list(cfg), Phase.keys(), where)
+            absent = [key for key in ('name', 'train') if key not in cfg]
+            if absent:
+                raise ValueError(f'{where}: {absent} must be given')
+            for one, other in (('epochs', 'iters'), ('iters', 'epochs')):
+                if one in cfg:
+                    cfg.setdefault(other, None)
+            built.append(self.phase(**cfg))
+        return built
