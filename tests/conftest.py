@@ -1,0 +1,42 @@
+"""What every test needs: one thread, one random state, no state of MMEngine left over, and where real data is."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault('MPLBACKEND', 'Agg')
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+import skd_mm  # noqa: F401  # before anything imports mmseg, mmpretrain or torchvision
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Every test starts from seed 0, and leaves no default scope behind: it passes alone as it passes among others."""
+    torch.manual_seed(0)
+    yield
+    DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(scope='session')
+def repo():
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def real_data():
+    """The folder of real data sets (``SKD_MM_DATA``); the test is skipped where there is none."""
+    folder = os.environ.get('SKD_MM_DATA')
+    if not folder or not Path(folder).is_dir():
+        pytest.skip('needs real data: SKD_MM_DATA does not name a folder')
+    return Path(folder)
