@@ -1,0 +1,2 @@
+_base_ = './traditional_unet-r34_unet-r10_1xb8-50e_camvid-480x640.py'
+model = dict(student=dict(cfg='configs/students/unet-r26_camvid-480x640.py'))

@@ -1,0 +1,2 @@
+_base_ = ['../_base_/models/unet_resnet.py', '../_base_/datasets/camvid.py', '../_base_/default_runtime.py']
+model = dict(data_preprocessor=_base_.normalisation, backbone=dict(depth=10), decode_head=dict(num_classes=11))

@@ -1,0 +1,2 @@
+_base_ = './unet-r10_camvid-480x640.py'
+model = dict(backbone=dict(depth=20))
