@@ -1,7 +1,12 @@
 """Small helpers that several rooms share."""
 
 import difflib
+import hashlib
+import random
 from collections.abc import Iterable
+
+import numpy as np
+import torch
 
 
 def did_you_mean(name: str, choices: Iterable[str], count: int = 3) -> str:
@@ -20,3 +25,27 @@ def did_you_mean(name: str, choices: Iterable[str], count: int = 3) -> str:
         return ''
     quoted = [repr(match) for match in close]
     return f"; did you mean {' or '.join(filter(None, [', '.join(quoted[:-1]), quoted[-1]]))}?"
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed that is a function of all the parts, and of nothing else.
+
+    Args:
+        *parts: For example the run's seed, the phase, the epoch and the position.
+
+    Returns:
+        A number in [0, 2**32), which every random generator in use takes.
+    """
+    digest = hashlib.blake2b('/'.join(map(str, parts)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, 'big')
+
+
+def seed_everything(seed: int) -> None:
+    """Sets the state of Python's, NumPy's and PyTorch's global generators (on all devices).
+
+    Args:
+        seed: In [0, 2**32).
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -27,8 +27,8 @@ class Stage:
 def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
     """Cuts a network behind each of the named modules, in the order of its forward.
 
-    Every module with parameters or buffers belongs to exactly one stage: the one in which it is first run. What the
-    forward does not reach (an auxiliary head, which only the loss calls) belongs to the task head.
+    Every module that has parameters, buffers or no children belongs to exactly one stage: the one in which it is first
+    run. What the forward does not reach (an auxiliary head, which only the loss calls) belongs to the task head.
 
     Args:
         network: The network.
@@ -58,7 +58,8 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
 
     stage_of: dict[str, int] = {}
     for path, module in network.model.named_modules():
-        if not (module._parameters or module._buffers):
+        # A module without parameters has its place too: a dropout is in training mode with its stage.
+        if not (module._parameters or module._buffers) and any(module.children()):
             continue
         # A module that owns parameters beside its children (a class token, a position embedding) is reached at the
         # latest with the first of its children, not when it ends.

@@ -1,0 +1,323 @@
+"""The distiller: the wrapper model that holds teacher, student and spots."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from skd_mm.features import Network, Stage, split_stages
+from skd_mm.registry import MODELS
+from skd_mm.utils import did_you_mean
+
+from .inputs import TeacherInput
+from .networks import build_network, load_weights
+from .spot import Spot, spot_config
+
+EVERYTHING = 'all'
+
+
+class _Shared:
+    """Holds an object that copies of its owner share: a frozen teacher is in no EMA copy."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __deepcopy__(self, memo: dict) -> '_Shared':
+        return self
+
+
+@MODELS.register_module()
+class Distiller(BaseModel):
+    """Teacher, student and spots as one model that any MMEngine runner trains.
+
+    What is compared is fixed here; what of it is active, and which part of the student learns, is told with
+    :meth:`activate`, by names alone. Until then everything is: the whole student on its own loss and every spot.
+
+    Only what is active is computed: each forward ends behind the last active spot, the teacher is not run where no
+    spot is active, and a frozen prefix builds no graph. The teacher is not among the distiller's modules: it is in no
+    checkpoint, no EMA copy and no ``init_weights``, and always in eval mode and without gradient.
+
+    Args:
+        student: ``dict(cfg='path/to/config.py', checkpoint=None, options=None)`` or a model config. The checkpoint,
+            if any, is where the student starts.
+        teacher: The same for the teacher; its checkpoint must fit completely. ``mode='train'`` runs its BN on batch
+            statistics, as SKD's published segmentation code does (the running ones still stay as they are). None
+            where nothing is distilled.
+        spots: Module names, or dicts with the arguments of :class:`Spot`.
+        input_shape: ``(C, H, W)`` of the zeros with which both networks are run once to learn stages and shapes.
+            Defaults to 64×64 with the channels of the first convolution.
+        data_preprocessor: Used where the student's config has none.
+
+    Raises:
+        KeyError: A spot names a module that does not exist.
+        ValueError: Two spots have one name, or features cannot be compared.
+
+    Example:
+        >>> model = dict(
+        ...     type='skd_mm.Distiller',
+        ...     teacher=dict(cfg='mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py',
+        ...                  checkpoint='pspnet_r101.pth'),
+        ...     student=dict(cfg='mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'),
+        ...     spots=[dict(student='backbone.layer4', connector='auto')])
+    """
+
+    def __init__(self,
+                 student: Mapping[str, Any],
+                 teacher: Mapping[str, Any] | None = None,
+                 spots: Sequence[str | Mapping[str, Any]] = (),
+                 input_shape: Sequence[int] | None = None,
+                 data_preprocessor: Mapping[str, Any] | None = None) -> None:
+        network = build_network(student, 'student', data_preprocessor)
+        super().__init__(data_preprocessor=network.data_preprocessor)
+        self.student = network
+        self.student_checkpoint = student.get('checkpoint')
+        self.student_network = Network(network, 'student')
+        self._teacher = _Shared(self._build_teacher(teacher) if teacher is not None else None)
+        self._learnable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+        cfgs = [spot_config(cfg) for cfg in spots]
+        names = [cfg['name'] for cfg in cfgs]
+        if len(set(names)) < len(names):
+            raise ValueError(f'model.spots: each needs a `name` of its own, not {names}')
+        shape = tuple(input_shape or (_input_channels(network), 64, 64))
+        self.stages: list[Stage]
+        self.stages, features = self._probe(self.student_network, [cfg['student'] for cfg in cfgs], shape)
+        targets = {}
+        if self.teacher is not None:
+            self.teacher_network = Network(self.teacher, 'teacher')
+            self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
+            targets = self._probe(self.teacher_network, list({cfg['teacher'] for cfg in cfgs}), shape)[1]
+        # A stage is named by its spot, in the order of the forward; a module name has dots, a ModuleDict's key none.
+        by_module = {cfg['student']: cfg for cfg in cfgs}
+        self.stages = [Stage(by_module[stage.name]['name'], stage.modules) if stage.name in by_module else stage
+                       for stage in self.stages]
+        self.spots = nn.ModuleDict()
+        for stage in self.stages[:-1]:
+            cfg = next(cfg for cfg in cfgs if cfg['name'] == stage.name)
+            self.spots[_key(cfg['name'])] = Spot(
+                **cfg, student_feature=features[cfg['student']], teacher_feature=targets.get(cfg['teacher']))
+        self.activate(EVERYTHING, [spot.name for spot in self.spots.values()] if self.teacher is not None else [], 1.0)
+
+    def _build_teacher(self, cfg: Mapping[str, Any]) -> nn.Module:
+        teacher = build_network(cfg, 'teacher')
+        mode = cfg.get('mode', 'eval')
+        if mode not in ('eval', 'train'):
+            raise ValueError(f"model.teacher.mode must be 'eval' or 'train', not {mode!r}")
+        if cfg.get('checkpoint') is not None:
+            load_weights(teacher, cfg['checkpoint'], 'teacher')
+        else:
+            print_log('teacher: no checkpoint is given, its weights are random', logger='current',
+                      level=logging.WARNING)
+        teacher.requires_grad_(False)
+        teacher.train(mode == 'train')
+        for module in teacher.modules():
+            if isinstance(module, _BatchNorm):
+                module.momentum = 0.0  # batch statistics are used, the running ones do not move
+        return teacher
+
+    @staticmethod
+    def _probe(network: Network, cuts: Sequence[str], shape: Sequence[int]) -> tuple[list[Stage], dict[str, Tensor]]:
+        training = {module: module.training for module in network.model.modules()}
+        network.model.eval()
+        try:
+            return split_stages(network, lambda: network.model(torch.zeros(1, *shape), mode='tensor'), cuts)
+        except (KeyError, RuntimeError) as error:
+            if cuts and isinstance(error, KeyError):
+                raise KeyError(f'model.spots: {error.args[0]}') from None
+            raise RuntimeError(f'the {network.role} could not be run on zeros of shape {list(shape)}; set '
+                               f'model.input_shape to a size that it takes: {error}') from error
+        finally:
+            for module, mode in training.items():
+                module.training = mode
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The teacher, or None."""
+        return self._teacher.value
+
+    def stage_names(self) -> list[str]:
+        """Names of the stages in the order of the forward, ``'task_head'`` last."""
+        return [stage.name for stage in self.stages]
+
+    def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
+                 task: float = 0.0, frozen_bn: str = 'eval') -> None:
+        """Says what learns, and from what.
+
+        Args:
+            train: Names of stages or modules of the student, or ``'all'``. Parameters that the student's own config
+                keeps frozen stay so.
+            spots: Names of the active spots, with the weights of their losses (1 for a plain list).
+            task: Weight of the student's own losses; 0 turns them off.
+            frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
+
+        Raises:
+            KeyError: A name does not exist; the closest ones are given.
+            RuntimeError: A spot is active and there is no teacher.
+        """
+        train = [train] if isinstance(train, str) else list(train)
+        weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
+        for name in weights:
+            if _key(name) not in self.spots:
+                raise KeyError(f'there is no spot {name!r}{did_you_mean(name, self.stage_names()[:-1])}')
+        if weights and self.teacher is None:
+            raise RuntimeError(f'the spots {list(weights)} are active, but the model has no teacher: name one in '
+                               '`model.teacher`')
+        paths = self.train_paths(train)
+        self.active = [(self.spots[_key(name)], weight) for name, weight in weights.items()]
+        self.task = float(task)
+        self.frozen_bn = frozen_bn
+
+        self.requires_grad_(False)
+        modules = dict(self.student.named_modules())
+        live = {id(parameter) for path in paths for parameter in modules[path].parameters()}
+        for parameter in self._learnable:
+            parameter.requires_grad_(id(parameter) in live)
+        for spot, _ in self.active:
+            spot.requires_grad_(True)
+        inside = {name for name in modules
+                  if any(not path or name == path or name.startswith(f'{path}.') for path in paths)}
+        around = {name for name in modules if any(path.startswith(f'{name}.' if name else '') for path in paths)}
+        self._frozen = [module for name, module in modules.items() if name not in inside | around]
+        self.train(self.training)
+
+    def train_paths(self, train: Iterable[str]) -> list[str]:
+        """The modules of the student behind names of stages and modules.
+
+        Args:
+            train: See :meth:`activate`.
+
+        Returns:
+            Paths of modules; ``''`` is the whole student.
+
+        Raises:
+            KeyError: There is neither a stage nor a module of that name.
+        """
+        stages = {stage.name: stage.modules for stage in self.stages}
+        paths: list[str] = []
+        for name in train:
+            if name == EVERYTHING:
+                return ['']
+            paths += stages[name] if name in stages else [self.student_network.module_path(name)[0]]
+        return paths
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """The parameters that learn now, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def train(self, mode: bool = True) -> 'Distiller':
+        """Puts what learns now into training mode, and everything else into eval mode.
+
+        Args:
+            mode: False puts all into eval mode.
+
+        Returns:
+            The distiller.
+        """
+        super().train(mode)
+        for module in self._frozen if mode and hasattr(self, '_frozen') else ():
+            if not (self.frozen_bn == 'train' and isinstance(module, _BatchNorm)):
+                module.training = False
+        return self
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'Distiller':
+        # Moves the teacher with the distiller, of which it is no part.
+        if self.teacher is not None:
+            self.teacher._apply(fn)
+        return super()._apply(fn, recurse)
+
+    def init_weights(self) -> None:
+        """Initialises the student as its config says, then loads its checkpoint if it has one."""
+        super().init_weights()
+        if self.student_checkpoint is not None:
+            load_weights(self.student, self.student_checkpoint, 'student')
+
+    def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor') -> Any:
+        """MMEngine's one way into a model.
+
+        Args:
+            inputs: ``[B, C, H, W]``, normalised by the data preprocessor.
+            data_samples: One data sample an image.
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
+
+        Returns:
+            ``'loss'``: a dict of losses. ``'predict'``: the student's predictions where its task is on, else one dict
+            of spot losses an image. ``'tensor'``: the student's raw output.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        return self.student(inputs, data_samples, mode=mode)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Any]:
+        """The losses of all that is active.
+
+        Args:
+            inputs: ``[B, C, H, W]``.
+            data_samples: One data sample an image.
+
+        Returns:
+            The student's own losses and one ``spots.<name>.loss`` a spot, times their weights.
+        """
+        targets = self._targets(inputs, data_samples)
+        outputs, features = self._student(inputs, data_samples, 'loss' if self.task else 'tensor')
+        losses: dict[str, Any] = {}
+        for key, value in (outputs if self.task else {}).items():
+            if 'loss' not in key or self.task == 1:
+                losses[key] = value
+            else:
+                losses[key] = [part * self.task for part in value] if isinstance(value, list) else value * self.task
+        for spot, weight in self.active:
+            losses[f'spots.{spot.name}.loss'] = weight * spot(features[spot.student], targets[spot.teacher]).mean()
+        return losses
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any]:
+        """What the evaluator gets.
+
+        Args:
+            inputs: ``[B, C, H, W]``.
+            data_samples: One data sample an image.
+
+        Returns:
+            The student's predictions where its task is on; else, for every image, ``dict(spot_losses={name: loss})``
+            with the losses times their weights.
+        """
+        if self.task or not self.active:
+            return self.student(inputs, data_samples, mode='predict')
+        targets = self._targets(inputs, data_samples)
+        _, features = self._student(inputs, data_samples, 'tensor')
+        losses = {spot.name: (weight * spot(features[spot.student], targets[spot.teacher])).expand(len(inputs))
+                  for spot, weight in self.active}
+        return [dict(spot_losses={name: loss[i].item() for name, loss in losses.items()}) for i in range(len(inputs))]
+
+    @torch.no_grad()
+    def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
+        """The teacher's features at the active spots; it runs no further than the last of them."""
+        if not self.active:
+            return {}
+        assert self.teacher is not None
+        teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
+        return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
+                                        capture={spot.teacher for spot, _ in self.active}, stop=True)[1]
+
+    def _student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str) -> tuple[Any, dict[str, Tensor]]:
+        """The student's output and features; without its task it runs no further than the last active spot."""
+        return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
+                                        capture={spot.student for spot, _ in self.active}, stop=not self.task)
+
+
+def _key(name: str) -> str:
+    """A spot's name as a key of a ModuleDict, which may have no dots."""
+    return name.replace('.', '/')
+
+
+def _input_channels(network: nn.Module) -> int:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    return 3

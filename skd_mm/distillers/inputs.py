@@ -1,0 +1,62 @@
+"""One batch for two networks: the teacher's view of what the student's preprocessor made."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class TeacherInput:
+    """Turns the student's normalised images into those that the teacher was trained on.
+
+    Padding, batch augmentation and the channel order are done once, by the student's own preprocessor, so that a
+    student is fed exactly as it would be without a distiller. Both normalisations are affine, and so is the step from
+    one to the other; with the same mean, std and channel order the very same tensor is handed on.
+
+    Args:
+        student: The student's data preprocessor.
+        teacher: The teacher's.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
+        self.flip = rgb_s != rgb_t
+        if self.flip:
+            mean_t, std_t = mean_t.flip(0), std_t.flip(0)
+        self.scale = std_s / std_t
+        self.shift = (mean_s - mean_t) / std_t
+        self.same = torch.equal(mean_s.expand_as(mean_t), mean_t) and torch.equal(std_s.expand_as(std_t), std_t)
+        self.pad_value = float(getattr(teacher, 'pad_val', getattr(teacher, 'pad_value', 0)))
+
+    def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
+        """Renormalises a batch.
+
+        Args:
+            inputs: ``[B, C, H, W]``, normalised for the student.
+            data_samples: The samples, whose padding is set to the teacher's value.
+
+        Returns:
+            ``[B, C, H, W]``, normalised for the teacher; ``inputs`` itself where nothing differs.
+        """
+        if not self.same:
+            scale, shift = self.scale.to(inputs), self.shift.to(inputs)
+            inputs = inputs * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+            for image, sample in zip(inputs, data_samples or (), strict=False):
+                padding = sample.metainfo.get('padding_size', sample.metainfo.get('img_padding_size'))
+                if padding is not None and any(padding):
+                    left, right, top, bottom = padding
+                    height, width = image.shape[-2:]
+                    kept = torch.zeros(height, width, dtype=torch.bool, device=image.device)
+                    kept[top:height - bottom, left:width - right] = True
+                    image.masked_fill_(~kept, self.pad_value)
+        return inputs.flip(1) if self.flip else inputs
+
+
+def _normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
+    """Mean and std as ``[C]`` (or ``[1]``), and whether the channels are swapped on the way in."""
+    swapped = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
+    mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
+    if mean is None or std is None or not getattr(preprocessor, '_enable_normalize', True):
+        return torch.zeros(1), torch.ones(1), swapped
+    return mean.detach().flatten().cpu(), std.detach().flatten().cpu(), swapped

@@ -1,0 +1,178 @@
+"""Building the teacher and the student from what OpenMMLab already has: a config and a checkpoint."""
+
+import glob
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch import nn
+
+import skd_mm
+from skd_mm.utils import did_you_mean
+
+_KEYS = ('cfg', 'checkpoint', 'options', 'mode')
+
+
+def find_config(path: str) -> str:
+    """Finds a config by its path.
+
+    Args:
+        path: A path from the working directory, or from the root of skd_mm (its checkout, or what ``mim`` installed),
+            or a model zoo's name such as ``'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'``.
+
+    Returns:
+        A path or name that ``Config.fromfile`` and ``get_config`` take.
+
+    Raises:
+        FileNotFoundError: There is no such file; the closest names in its folder are given.
+    """
+    if '::' in path:
+        return path
+    package = Path(skd_mm.__file__).parent
+    for root in (Path(), package.parent, package / '.mim'):
+        if (root / path).is_file():
+            return str(root / path)
+    folder = next((root / path for root in (Path(), package.parent, package / '.mim')
+                   if (root / path).parent.is_dir()), Path(path)).parent
+    names = [file.name for file in folder.glob('*.py')] if folder.is_dir() else []
+    raise FileNotFoundError(f'there is no config {path!r}{did_you_mean(Path(path).name, names)}')
+
+
+def read_config(path: str) -> Config:
+    """Reads a config file or a config of an installed model zoo, see :func:`find_config`."""
+    path = find_config(path)
+    if '::' not in path:
+        return Config.fromfile(path)
+    from mmengine.hub import get_config
+    return get_config(path)
+
+
+def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str | None]:
+    """The model config behind ``model.student`` or ``model.teacher``.
+
+    Args:
+        cfg: Either a model config (with ``type``), or ``dict(cfg=..., checkpoint=..., options=...)`` with the path
+            of a config whose ``model`` is taken, and overrides of that config in the form of ``--cfg-options``. A
+            config of a distiller gives its student.
+        role: ``'student'`` or ``'teacher'``, for messages.
+
+    Returns:
+        The model config, and the ``default_scope`` under which its types are looked up (None: the caller's).
+
+    Raises:
+        KeyError: An unknown key, or a config without a model.
+    """
+    if 'type' in cfg:
+        return ConfigDict({key: value for key, value in cfg.items() if key not in ('checkpoint', 'mode')}), None
+    for key in cfg:
+        if key not in _KEYS:
+            raise KeyError(f'model.{role} has no key {key!r}{did_you_mean(key, [*_KEYS, "type"])} '
+                           f'(it takes {list(_KEYS)}, or a model config with `type`)')
+    if 'cfg' not in cfg:
+        raise KeyError(f'model.{role} needs `cfg`, the path of a config, or a model config with `type`')
+    config = cfg['cfg'] if isinstance(cfg['cfg'], Config) else read_config(cfg['cfg'])
+    if cfg.get('options'):
+        config.merge_from_dict(dict(cfg['options']))
+    if 'model' not in config:
+        raise KeyError(f'model.{role}: {cfg["cfg"]!r} has no `model`')
+    model = config.model
+    scope = config.get('default_scope')
+    if 'data_preprocessor' in config:
+        # mmpretrain's configs keep it outside the model and let the Runner bring both together.
+        model.setdefault('data_preprocessor', config.data_preprocessor)
+    if str(model['type']).endswith('Distiller') and 'student' in model:
+        inner, inner_scope = network_config(model['student'], role)
+        return inner, inner_scope or scope
+    return model, scope
+
+
+def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[str, Any] | None = None) -> nn.Module:
+    """Builds a network, with random weights.
+
+    Args:
+        cfg: See :func:`network_config`.
+        role: ``'student'`` or ``'teacher'``, for messages.
+        data_preprocessor: Used where the model's config has none.
+
+    Returns:
+        The model.
+    """
+    model_cfg, scope = network_config(cfg, role)
+    if data_preprocessor is not None:
+        model_cfg.setdefault('data_preprocessor', dict(data_preprocessor))
+    if scope is not None and '_scope_' not in model_cfg:
+        # A scope's registry is filled when the scope is first used; the caller's stays the default one.
+        with MMENGINE_MODELS.switch_scope_and_registry(scope):
+            pass
+        model_cfg['_scope_'] = scope
+    return MMENGINE_MODELS.build(model_cfg)
+
+
+def find_checkpoint(pattern: str, role: str) -> str:
+    """Finds a checkpoint file.
+
+    Args:
+        pattern: A path, a pattern like ``work_dirs/x/best_mIoU_*.pth`` (the newest match is taken), or a URL, which is
+            returned as it is.
+        role: Whose it is, for messages.
+
+    Returns:
+        The path or URL.
+
+    Raises:
+        FileNotFoundError: Nothing is there; the closest names in that folder are given.
+    """
+    if '://' in pattern:
+        return pattern
+    found = [path for path in glob.glob(pattern) if os.path.isfile(path)]
+    if found:
+        return max(found, key=lambda path: (os.path.getmtime(path), path))
+    folder, name = os.path.split(pattern)
+    names = os.listdir(folder or '.') if os.path.isdir(folder or '.') else []
+    raise FileNotFoundError(f'model.{role}.checkpoint: there is no file {pattern!r}{did_you_mean(name, names)}'
+                            + ('' if names else f' (the folder {folder!r} is not there either)'))
+
+
+def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
+    """Loads a checkpoint completely or not at all.
+
+    Args:
+        network: The model.
+        checkpoint: See :func:`find_checkpoint`. A distiller's checkpoint gives its student.
+        role: ``'student'`` or ``'teacher'``, for messages.
+
+    Returns:
+        The file that was loaded.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The checkpoint is of another architecture: weights are missing, unknown, or of another shape.
+    """
+    path = find_checkpoint(checkpoint, role)
+    loaded = _load_checkpoint(path, map_location='cpu', logger='silent')
+    weights = student_weights(loaded.get('state_dict', loaded))
+    own = network.state_dict()
+    faults = [f'missing {key}' for key in own if key not in weights]
+    faults += [f'unknown {key}' for key in weights if key not in own]
+    faults += [f'{key} is {tuple(weights[key].shape)}, not {tuple(value.shape)}' for key, value in own.items()
+               if key in weights and weights[key].shape != value.shape]
+    if faults:
+        raise ValueError(f'model.{role}.checkpoint: {path} does not fit the {role} ({type(network).__name__}), '
+                         f'{len(faults)} of {len(own)} entries differ: ' + '; '.join(faults[:5])
+                         + (' …' if len(faults) > 5 else ''))
+    network.load_state_dict(weights)
+    print_log(f'{role}: loaded {path}', logger='current', level=logging.INFO)
+    return path
+
+
+def student_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The student's weights in a distiller's state dict; any other state dict as it is."""
+    prefix = 'student.'
+    inside = {key[len(prefix):]: value for key, value in state_dict.items() if key.startswith(prefix)}
+    return inside or dict(state_dict)

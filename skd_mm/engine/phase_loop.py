@@ -1,0 +1,356 @@
+"""The one training loop: it walks the phases of a schedule."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as torch_dist
+from mmengine.config import Config
+from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DATASETS
+from mmengine.runner import BaseLoop, LogProcessor, Runner
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch import nn
+
+from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
+from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
+from skd_mm.evaluation import SpotLossMetric
+from skd_mm.registry import LOOPS, RECIPES, build
+from skd_mm.schedules import Phase, Recipe
+from skd_mm.utils import derive_seed, seed_everything
+
+from .checkpoint_hook import PhaseCheckpointHook
+from .log_processor import PhaseLogProcessor
+from .phase_hook import PhaseHook
+
+# What a schedule decides instead of MMEngine's loops.
+_LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
+
+
+@LOOPS.register_module()
+class PhaseLoop(BaseLoop):
+    """Walks the phases of ``cfg.schedule``: freeze, optimizer, loader, wrap; train; best or last; next.
+
+    The config's own data loader, ``optim_wrapper``, ``param_scheduler``, hooks, evaluator and launcher are used as they
+    are, anew in every phase. Lengths, and the intervals of validation and checkpoints, are counted within a phase;
+    iterations, ETA and curves go on over the whole run. It puts :class:`PhaseHook`, :class:`PhaseCheckpointHook` and
+    :class:`PhaseLogProcessor` in their places by itself, so a config needs nothing more than::
+
+        schedule = dict(type='Stagewise', phase_epochs=50, fraction=0.1)
+        train_cfg = dict(type='skd_mm.PhaseLoop')
+
+    Beside MMEngine's events it calls the hooks at ``before_phase(runner)``, ``after_phase(runner)`` and
+    ``after_step(runner, due)``, behind each iteration and the validation that was due with it.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the training data loader. Its sampler is not used: an epoch is ``floor(N / global batch)``
+            batches of a fresh permutation of the phase's data fraction.
+        **lengths: What MMEngine's loops take (``max_iters`` …); ignored with a notice.
+
+    Raises:
+        TypeError: The config's model is no distiller, or it has no schedule.
+        ValueError: The schedule, the data or the two together make no sense; before anything is trained.
+    """
+
+    def __init__(self, runner: Any, dataloader: dict[str, Any], **lengths: Any) -> None:
+        for key in lengths:
+            if key not in _LENGTHS:
+                raise ValueError(f'train_cfg: PhaseLoop takes no {key!r}')
+        if lengths:
+            runner.logger.info(f'train_cfg: {lengths} are not used: the schedule gives the lengths of its phases')
+        if not isinstance(dataloader, dict):
+            raise TypeError('PhaseLoop needs the config of the training data loader, not a built one')
+        if 'schedule' not in runner.cfg:
+            raise TypeError("PhaseLoop: the config has no `schedule`, such as dict(type='Stagewise', phase_epochs=50)")
+        distiller = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not hasattr(distiller, 'activate'):
+            raise TypeError(f'PhaseLoop trains a skd_mm.Distiller, not a {type(distiller).__name__}; a plain model is '
+                            'trained with MMEngine\'s own loops')
+        self.distiller = distiller
+        self.loader_cfg = dataloader
+        self.dataset = DATASETS.build(dataloader['dataset'])
+        if hasattr(self.dataset, 'full_init'):
+            self.dataset.full_init()
+        recipe: Recipe = build(RECIPES, runner.cfg.schedule)
+        self.recipe = recipe
+        self.phases = recipe.phases(distiller.stage_names())
+        self.seed = runner.seed
+        self.batch_size = dataloader['batch_size']
+        self.stop_training = False
+        self.index = 0
+        self.phase_iter = 0
+        self._iter = 0
+        self._epoch = 0
+        self._resumed = False
+        self._optim_cfg = copy.deepcopy(runner.cfg.get('optim_wrapper') or {})
+        self._scheduler_cfg = copy.deepcopy(runner.cfg.get('param_scheduler') or [])
+        # The Runner would scale the learning rate of the first phase only, and once more.
+        self._auto_scale_lr, runner.auto_scale_lr = runner.auto_scale_lr, None
+        self._indices = {phase.fraction: fraction_indices(self.dataset, phase.fraction, recipe.fraction_seed)
+                         for phase in self.phases}
+        self._check_phases()
+        super().__init__(runner, self._build_loader(start=0))
+        self._task_evaluator: Evaluator | None = None
+        runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
+        self._take_places()
+        self._prepare()
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that is on."""
+        return self.phases[self.index]
+
+    @property
+    def iter(self) -> int:
+        """Iterations since the start of the run."""
+        return self._iter
+
+    @property
+    def epoch(self) -> int:
+        """Epochs since the start of the run."""
+        return self._epoch
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the whole run, if no phase ends early."""
+        before = sum(self.length(phase) for phase in self.phases[:self.index])
+        return self._iter - self.phase_iter + sum(map(self.length, self.phases)) - before
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of the whole run, if no phase ends early."""
+        return sum(-(-self.length(phase) // self.epoch_length(phase)) for phase in self.phases)
+
+    def epoch_length(self, phase: Phase) -> int:
+        """Iterations in an epoch of a phase."""
+        return len(self._indices[phase.fraction]) // (self.batch_size * get_world_size())
+
+    def length(self, phase: Phase) -> int:
+        """Iterations in a phase."""
+        return phase.iters if phase.iters is not None else int(phase.epochs or 0) * self.epoch_length(phase)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the run stands, for a checkpoint."""
+        return dict(phases=[phase.name for phase in self.phases], index=self.index, phase=self.phase.name,
+                    phase_iter=self.phase_iter, stopped=self.stop_training, seed=self.seed)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Rebuilds the phase of a checkpoint, so that its optimizer state can be read into it.
+
+        Args:
+            state: What :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: It is of a schedule with other phases.
+        """
+        names = [phase.name for phase in self.phases]
+        if state['phases'] != names:
+            raise ValueError(f'the checkpoint to resume from has the phases {state["phases"]}, the config {names}')
+        self.index, self.phase_iter, self.seed = state['index'], state['phase_iter'], state['seed']
+        self.stop_training = state['stopped']
+        self._resumed = True
+        self._prepare()
+
+    def run(self) -> nn.Module:
+        """Trains all phases that are left.
+
+        Returns:
+            The model, behind its last phase.
+        """
+        self.runner.call_hook('before_train')
+        while True:
+            self._run_phase()
+            if self.index + 1 == len(self.phases):
+                break
+            self._hand_over()
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _check_phases(self) -> None:
+        """Finds what is wrong with any phase before the first one starts."""
+        for phase in self.phases:
+            samples, batch = len(self._indices[phase.fraction]), self.batch_size * get_world_size()
+            if not self.epoch_length(phase):
+                raise ValueError(f'phase {phase.name!r}: {samples} training samples (fraction {phase.fraction}) are '
+                                 f'fewer than one batch of {batch}; use a larger `schedule.fraction` or a smaller '
+                                 '`train_dataloader.batch_size`')
+            try:
+                self._activate(phase)
+            except (KeyError, RuntimeError) as error:
+                raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
+            if not self.distiller.trainable():
+                raise ValueError(f'phase {phase.name!r}: nothing in {phase.train} has parameters to train')
+
+    def _take_places(self) -> None:
+        """Puts the parts that know of phases where the config has MMEngine's."""
+        runner = self.runner
+        hooks = runner._hooks
+        for i, hook in enumerate(hooks):
+            if isinstance(hook, CheckpointHook):
+                hooks[i] = PhaseCheckpointHook.in_place_of(hook)
+            elif isinstance(hook, LoggerHook):
+                hook.log_metric_by_epoch = False
+        if not any(isinstance(hook, PhaseCheckpointHook) for hook in hooks):
+            runner.register_hook(PhaseCheckpointHook())
+        self.checkpoints: PhaseCheckpointHook = next(h for h in hooks if isinstance(h, PhaseCheckpointHook))
+        if not any(isinstance(hook, PhaseHook) for hook in hooks):
+            runner.register_hook(PhaseHook())
+        processor = runner.log_processor
+        if type(processor) is LogProcessor:
+            runner.log_processor = PhaseLogProcessor(
+                window_size=processor.window_size, custom_cfg=processor.custom_cfg, num_digits=processor.num_digits)
+
+    def _activate(self, phase: Phase) -> None:
+        self.distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+
+    def _prepare(self) -> None:
+        """Freeze, wrap, optimizer, schedules and loader of the phase that is on."""
+        runner, phase = self.runner, self.phase
+        self._activate(phase)
+        if is_distributed():
+            # DDP reads requires_grad when it wraps; it also hands rank 0's weights to all.
+            runner.model = runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), self.distiller)
+        cfg = Config(dict(optim_wrapper=self._optim_cfg))
+        cfg.merge_from_dict(dict(optim_wrapper=phase.optim_wrapper))
+        runner.param_schedulers = None
+        runner.optim_wrapper = None
+        wrapper = runner.build_optim_wrapper(cfg.optim_wrapper.to_dict())
+        if phase.optimizer_params == 'trainable':
+            self._keep_trainable(wrapper.optimizer)
+        runner.optim_wrapper = wrapper
+        runner.scale_lr(wrapper, self._auto_scale_lr)
+        self.dataloader = self._build_loader(self.phase_iter)
+        schedulers = self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
+        runner.param_schedulers = self._build_schedulers(schedulers)
+
+    def _keep_trainable(self, optimizer: Any) -> None:
+        """Leaves exactly what learns in the optimizer, whatever constructor made its groups."""
+        for group in optimizer.param_groups:
+            group['params'] = [parameter for parameter in group['params'] if parameter.requires_grad]
+        optimizer.param_groups[:] = [group for group in optimizer.param_groups if group['params']]
+        held = [id(parameter) for group in optimizer.param_groups for parameter in group['params']]
+        names = {id(parameter): name for name, parameter in self.distiller.trainable().items()}
+        if sorted(held) != sorted(names):
+            lost = [name for key, name in names.items() if key not in held]
+            raise RuntimeError(f'phase {self.phase.name!r}: the optimizer does not hold exactly what learns; '
+                               f'not held: {lost[:5]}, held twice: {len(held) - len(set(held))}')
+
+    def _build_schedulers(self, cfgs: Any) -> list[Any]:
+        phase = self.phase
+        cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
+        filled = []
+        for cfg in cfgs:
+            by_epoch = cfg.get('by_epoch', True)
+            whole = -(-self.length(phase) // self.epoch_length(phase)) if by_epoch else self.length(phase)
+            cfg = dict(cfg)
+            cfg.setdefault('end', whole)
+            if 'OneCycle' in str(cfg['type']):
+                cfg.setdefault('total_steps', whole)
+            filled.append(cfg)
+        # The Runner asks its training loop for the number of batches in an epoch.
+        loop, self.runner._train_loop = self.runner._train_loop, self
+        try:
+            return self.runner.build_param_scheduler(filled) if filled else []
+        finally:
+            self.runner._train_loop = loop
+
+    def _build_loader(self, start: int) -> Any:
+        cfg = {key: value for key, value in self.loader_cfg.items()
+               if key not in ('dataset', 'sampler', 'batch_sampler', 'drop_last')}
+        sampler = PhaseSampler(self._indices[self.phase.fraction], self.batch_size, self.seed, self.index, start,
+                               get_rank(), get_world_size())
+        return Runner.build_dataloader(
+            dict(cfg, dataset=SeededDataset(self.dataset), sampler=sampler, drop_last=True), seed=self.seed)
+
+    def _begin_phase(self) -> None:
+        runner, phase = self.runner, self.phase
+        if runner.val_loop is not None:
+            if self._task_evaluator is None:
+                self._task_evaluator = runner.val_loop.evaluator
+            runner.val_loop.evaluator = self._task_evaluator if phase.task else Evaluator([SpotLossMetric()])
+        runner.optim_wrapper.initialize_count_status(runner.model, self.phase_iter, self.length(phase))
+        trainable = self.distiller.trainable()
+        indices = self._indices[phase.fraction]
+        runner.logger.info(
+            f'{"resumed" if self._resumed else "phase"} {self.index + 1}/{len(self.phases)} {phase.name}: trains '
+            f'{sum(p.numel() for p in trainable.values()):,} parameters in {phase.train}; spots {list(phase.spots)}; '
+            f'task loss {"on" if phase.task else "off"}; {len(indices)} images, {self.length(phase)} iterations')
+        if phase.fraction < 1 and is_main_process():
+            write_fraction(Path(runner.work_dir) / f'fraction_{phase.fraction:g}_seed_{self.recipe.fraction_seed}.txt',
+                           sample_names(self.dataset, indices), phase.fraction, self.recipe.fraction_seed)
+        if not self._resumed:
+            # What another phase logged is not to be averaged into this one's lines.
+            for key in [key for key in runner.message_hub.log_scalars if key.startswith('train/')]:
+                runner.message_hub.log_scalars.pop(key)
+                runner.message_hub._resumed_keys.pop(key, None)
+            runner.call_hook('before_phase')
+        self._resumed = False
+
+    def _run_phase(self) -> None:
+        runner, phase = self.runner, self.phase
+        self._begin_phase()
+        epoch_length, length = self.epoch_length(phase), self.length(phase)
+        unit = epoch_length if phase.unit == 'epochs' else 1
+        val_interval = unit * phase.val_interval if phase.val_interval else length
+        save_interval = unit * self.checkpoints.interval if self.checkpoints.interval else val_interval
+        runner.model.train()
+        batches: Iterator[Any] | None = None
+        while self.phase_iter < length and not self.stop_training:
+            if batches is None:
+                batches = iter(self.dataloader)
+            if self.phase_iter % epoch_length == 0:
+                runner.call_hook('before_train_epoch')
+            self._run_iter(next(batches), self.phase_iter % epoch_length)
+            if self.phase_iter % epoch_length == 0:
+                runner.call_hook('after_train_epoch')
+                self._epoch += 1
+            at_end = self.phase_iter == length
+            if self.phase_iter % val_interval == 0 or at_end:
+                self._validate()
+            runner.call_hook('after_step',
+                             due=self.phase_iter % save_interval == 0 or at_end or self.stop_training)
+        self.stop_training = False
+        runner.call_hook('after_phase')
+
+    def _run_iter(self, batch: Any, batch_idx: int) -> None:
+        runner = self.runner
+        # What an iteration draws (dropout, mixup, gates) depends on where it stands, not on how the run got there.
+        seed_everything(derive_seed(self.seed, 'step', self.index, self.phase_iter, get_rank()))
+        runner.call_hook('before_train_iter', batch_idx=batch_idx, data_batch=batch)
+        outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        runner.call_hook('after_train_iter', batch_idx=batch_idx, data_batch=batch, outputs=outputs)
+        self._iter += 1
+        self.phase_iter += 1
+
+    def _validate(self) -> None:
+        runner = self.runner
+        self._share_buffers()
+        if runner.val_loop is None:
+            return
+        runner.val_loop.run()
+        runner.model.train()
+
+    def _share_buffers(self) -> None:
+        """Gives all processes the BN statistics of rank 0, which the checkpoint holds."""
+        if is_distributed():
+            for buffer in self.distiller.buffers():
+                torch_dist.broadcast(buffer, 0)
+
+    def _hand_over(self) -> None:
+        """Starts the next phase from the best or last weights of the one that has ended."""
+        following = self.phases[self.index + 1]
+        # Without validation there is no best.
+        handover = following.handover if self.runner.val_loop is not None else 'last'
+        file = self.checkpoints.handover_file(self.runner, self.phase.name, handover)
+        self.runner.logger.info(f'phase {following.name} starts from {file} ({handover} of {self.phase.name})')
+        if is_main_process():
+            # The others get the weights when the model is wrapped.
+            self.distiller.load_state_dict(_load_checkpoint(str(file), map_location='cpu', logger='silent')['state_dict'])
+        self.index += 1
+        self.phase_iter = 0
+        self._prepare()
