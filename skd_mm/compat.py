@@ -178,16 +178,19 @@ def mend_checkpoint_loading() -> None:
     }
 
     def known_getattr(owner: Any, name: str) -> Any:
-        if name not in methods.get(owner, ()):
+        if not isinstance(owner, type) or name not in methods.get(owner, ()):
             raise ValueError(f"a checkpoint may not refer to the attribute '{name}' of {owner!r}")
         return getattr(owner, name)
 
     arrays = importlib.import_module('numpy._core.multiarray')
     scalars = '?' + np.typecodes['AllInteger'] + np.typecodes['Float']
-    safe: list[Any] = [*methods, slice, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in scalars}]
+    types = {*methods, slice, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in scalars)}
+    safe: dict[str, Any] = {f'{kind.__module__}.{kind.__qualname__}': kind for kind in types}
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        safe += [(arrays._reconstruct, f'{module}._reconstruct'), (arrays.scalar, f'{module}.scalar')]
-    torch.serialization.add_safe_globals([*safe, (known_getattr, 'builtins.getattr')])
+        safe |= {f'{module}._reconstruct': arrays._reconstruct, f'{module}.scalar': arrays.scalar}
+    safe['builtins.getattr'] = known_getattr
+    # With their names: MMEngine 0.10.12 marks some of these for a moment and takes back, afterwards, what has none.
+    torch.serialization.add_safe_globals([(value, name) for name, value in safe.items()])
 
 
 def _has_accelerator() -> bool:
