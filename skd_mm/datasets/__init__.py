@@ -1,4 +1,5 @@
 from .camvid import CamVidDataset
 from .fraction import fraction_indices, sample_names, write_fraction
+from .street_scenes import make_street_scenes
 
-__all__ = ['CamVidDataset', 'fraction_indices', 'sample_names', 'write_fraction']
+__all__ = ['CamVidDataset', 'fraction_indices', 'make_street_scenes', 'sample_names', 'write_fraction']

@@ -47,8 +47,8 @@ class CamVidDataset(BaseSegDataset):
 
     Args:
         data_prefix: Folders of the images and their labels below ``data_root``; for the other splits
-            ``dict(img_path='val', seg_map_path='valannot')`` and the like. Without ``seg_map_path`` there are no labels.
-            Defaults to the training split.
+            ``dict(img_path='val', seg_map_path='valannot')`` and the like. Without ``seg_map_path`` there are no
+            labels. Defaults to the training split.
         ann_file: A text file that names the images to use, one a line, as ``NAME``, ``NAME.png`` or a path that ends
             so (SegNet's own ``train.txt``). Defaults to all images of the folder.
         metainfo: With ``classes``, a selection of the 11 classes and ``'unlabelled'`` in any order: ids follow it and
@@ -127,7 +127,8 @@ class CamVidDataset(BaseSegDataset):
                 raise ValueError(f'{folder}: {file!r} and {images[name]!r} share a name, and so would share a label')
             images[name] = file
         if not images:
-            raise FileNotFoundError(f'{folder}: no {" or ".join(_IMAGE_SUFFIXES)} images. CamVidDataset reads {_LAYOUT}')
+            raise FileNotFoundError(
+                f"{folder}: no {' or '.join(_IMAGE_SUFFIXES)} images. CamVidDataset reads {_LAYOUT}")
         return images
 
     def _selected(self, images: dict[str, str]) -> dict[str, str]:

@@ -140,8 +140,8 @@ def _samples(dataset: Any, part: tuple[int, ...] = ()) -> Iterator[tuple[_Key, i
             yield from _samples(one, (*part, i))
         return
     if not isinstance(dataset, BaseDataset):
-        raise ValueError(f'a fraction cannot be taken of a {type(dataset).__name__}: what it wraps has no fixed samples '
-                         'of its own. Put the fraction on a plain data set or a ConcatDataset')
+        raise ValueError(f'a fraction cannot be taken of a {type(dataset).__name__}: its samples are not its own. Give '
+                         'the plain data set, or a ConcatDataset of such')
     folder = _folder(dataset)
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)

@@ -10,12 +10,18 @@ from skd_mm.utils import derive_seed, seed_everything
 
 Key = tuple[int, int]
 
+# Transforms that give the same image each time. One that is not named here may be random.
+_DETERMINISTIC = {
+    'LoadImageFromFile', 'LoadAnnotations', 'LoadImageFromNDArray', 'Resize', 'Pad', 'Normalize', 'CenterCrop',
+    'ResizeEdge', 'ResizeMask', 'PackSegInputs', 'PackInputs', 'PackClsInputs', 'ImageToTensor', 'ToTensor'
+}
+
 
 class SeededDataset(Dataset):
     """Gives every sample a random state of its own.
 
     A loader that is started in the middle of an epoch then gives the same images as one that ran from its start, and
-    the number of workers makes no difference.
+    the number of workers makes no difference. Each data sample carries its index as ``sample_idx``.
 
     Args:
         dataset: The data set; its pipeline may use the global generators of Python, NumPy and PyTorch.
@@ -35,7 +41,10 @@ class SeededDataset(Dataset):
     def __getitem__(self, key: Key) -> Any:
         index, seed = key
         seed_everything(seed)
-        return self.dataset[index]
+        sample = self.dataset[index]
+        if isinstance(sample, dict) and 'data_samples' in sample:
+            sample['data_samples'].set_metainfo(dict(sample_idx=index))
+        return sample
 
 
 class PhaseSampler(Sampler[Key]):
@@ -83,3 +92,24 @@ class PhaseSampler(Sampler[Key]):
                 for position in range(first, first + self.batch_size):
                     yield int(order[position]), derive_seed(self.seed, self.phase, epoch, position)
             epoch, batch = epoch + 1, 0
+
+
+def check_deterministic(dataset: Any, data_preprocessor: Any) -> None:
+    """Refuses a data set whose images are different each time they are read.
+
+    Args:
+        dataset: The data set; a ``ConcatDataset`` is opened.
+        data_preprocessor: The student's, which may mix images.
+
+    Raises:
+        ValueError: A transform is, or may be, random; the message names it.
+    """
+    parts = getattr(dataset, 'datasets', [dataset])
+    names = [type(step).__name__ for part in parts
+             for step in getattr(getattr(part, 'pipeline', None), 'transforms', ())]
+    random = [name for name in names if name not in _DETERMINISTIC]
+    if getattr(data_preprocessor, 'batch_augments', None):
+        random.append('data_preprocessor.batch_augments')
+    if random:
+        raise ValueError(f'schedule.cache needs the same image each time it is read, but {random} may change it; take '
+                         'them out of the training pipeline or set `schedule.cache=0`')

@@ -53,7 +53,7 @@ def test_ann_file_selects(tmp_path, line):
         str(tmp_path / 'train' / 'b.jpg')
     ]
     (tmp_path / 'list.txt').write_text('bb')
-    with pytest.raises(FileNotFoundError, match="'bb' is not in .*did you mean 'b'"):
+    with pytest.raises(FileNotFoundError, match=r"'bb' is not in .*did you mean 'b'"):
         CamVidDataset(data_root=str(tmp_path), ann_file='list.txt')
 
 
@@ -115,11 +115,11 @@ def test_label_of_another_size(tmp_path):
 
 
 def test_missing_files_name_the_layout(tmp_path):
-    with pytest.raises(FileNotFoundError, match='img_path: there is no folder .*SegNet tutorial'):
+    with pytest.raises(FileNotFoundError, match=r'img_path: there is no folder .*SegNet tutorial'):
         CamVidDataset(data_root=str(tmp_path))
     write(tmp_path, 'train', 'a')
     (tmp_path / 'trainannot' / 'a.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r"a\.png has no label: there is no file .*trainannot/a\.png"):
+    with pytest.raises(FileNotFoundError, match=r'a\.png has no label: there is no file .*trainannot/a\.png'):
         CamVidDataset(data_root=str(tmp_path))
     (tmp_path / 'train' / 'a.png').rename(tmp_path / 'train' / 'a.bmp')
     with pytest.raises(FileNotFoundError, match=r'train: no \.png or \.jpg images'):
@@ -133,11 +133,10 @@ def test_two_images_of_one_name(tmp_path):
         CamVidDataset(data_root=str(tmp_path))
 
 
-@pytest.mark.skipif('SKD_MM_DATA' not in os.environ, reason='SKD_MM_DATA does not name the folder of real data')
 @pytest.mark.parametrize('split, count', [('train', 367), ('val', 101), ('test', 233)])
-def test_real_camvid(split, count):
+def test_real_camvid(real_data, split, count):
     dataset = CamVidDataset(
-        data_root=os.path.join(os.environ['SKD_MM_DATA'], 'camvid'),
+        data_root=str(real_data / 'camvid'),
         data_prefix=dict(img_path=split, seg_map_path=split + 'annot'),
         pipeline=LOAD)
     assert len(dataset) == count

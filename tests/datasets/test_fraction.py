@@ -182,12 +182,11 @@ def test_write_fraction_leaves_the_old_file_when_it_fails(tmp_path):
     assert path.read_text() == '# count 1\na.png\n' and os.listdir(tmp_path) == ['fraction.txt']
 
 
-@pytest.mark.skipif('SKD_MM_DATA' not in os.environ, reason='SKD_MM_DATA does not name the folder of real data')
-def test_real_cifar_100(monkeypatch):
+def test_real_cifar_100(real_data, monkeypatch):
     from mmpretrain.datasets import CIFAR100
     monkeypatch.setattr(CIFAR100, '_check_integrity', lambda self: True)  # a quarter of it has other md5 sums
     monkeypatch.setattr(CIFAR100, 'meta', {**CIFAR100.meta, 'md5': None})
-    dataset = CIFAR100(data_root=os.environ['SKD_MM_DATA'], download=False)
+    dataset = CIFAR100(data_root=str(real_data), download=False)
     indices = fraction_indices(dataset, 0.2)
     counts = Counter(dataset.get_data_info(i)['gt_label'] for i in indices)
     assert set(counts.values()) == {25} and len(counts) == 100
