@@ -8,4 +8,5 @@ model = dict(
     backbone=dict(width=0.25),
     decode_head=dict(num_classes=11, width=0.25))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
-param_scheduler = [dict(scheduler, total_steps=train_cfg['max_epochs']) for scheduler in _base_.param_scheduler]
+cycle = dict(by_epoch=True, convert_to_iter_based=True, total_steps=100)
+param_scheduler = [dict(scheduler, **cycle) for scheduler in _base_.param_scheduler]

@@ -1,0 +1,2 @@
+_base_ = './unet-r10_cityscapes-512x1024.py'
+model = dict(backbone=dict(depth=26))

@@ -1,0 +1,173 @@
+"""Every config loads, builds, and says what its name says."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import MODELS as MMENGINE_MODELS
+
+from skd_mm.registry import RECIPES, build
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+NAMES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+DISTILLED = [name for name in NAMES if name.split('/')[0] not in ('teachers', 'students')]
+PLAIN = [name for name in NAMES if name not in DISTILLED]
+SMALL = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
+
+
+def load(name):
+    return Config.fromfile(CONFIGS / name)
+
+
+def parts(cfg, role):
+    return Path(cfg.model[role].cfg).stem.split('_')
+
+
+def small_distiller(name):
+    """A config and its model, thin and without checkpoints; the names of its modules are the real ones."""
+    cfg = load(name)
+    init_default_scope(cfg.default_scope)
+    for role in ('teacher', 'student'):
+        if role in cfg.model:
+            cfg.model[role].update(checkpoint=None, options=SMALL)
+    return cfg, MMENGINE_MODELS.build(cfg.model)
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_plain_configs_build_with_mmsegmentation(name):
+    cfg = load(name)
+    init_default_scope(cfg.default_scope)
+    depth = int(re.search(r'-r(\d+)', name).group(1))
+    width = 0.25 if '-w25' in name else 1
+    assert (cfg.model.backbone.depth, cfg.model.backbone.width, cfg.model.decode_head.width) == (depth, width, width)
+    cfg.merge_from_dict(SMALL)
+    model = MMENGINE_MODELS.build(cfg.model)
+    assert len(model.backbone.out_indices) == 5
+    assert model.num_classes == (11 if 'camvid' in name else 19)
+
+
+@pytest.mark.parametrize('name', DISTILLED)
+def test_distillers_build_and_every_phase_finds_its_modules(name):
+    cfg, model = small_distiller(name)
+    phases = build(RECIPES, cfg.schedule).phases(model.stage_names())
+    for phase in phases:
+        model.activate(phase.train, phase.spots if model.teacher is not None else (), phase.task)
+        assert any(parameter.requires_grad for parameter in model.parameters()), phase.name
+    if cfg.schedule.type == 'Stagewise':
+        assert [phase.name for phase in phases] == [*cfg.model.spots, 'task_head']
+        model.activate(phases[-1].train, task=1)
+        assert {name for name, p in model.student.named_parameters() if p.requires_grad} == {
+            'decode_head.conv_seg.weight', 'decode_head.conv_seg.bias'}
+
+
+@pytest.mark.parametrize('name', DISTILLED)
+def test_names_say_what_is_inside(name):
+    cfg, stem = load(name), Path(name).stem
+    method, *networks, settings, data = stem.split('_')
+    recipe, spots = dict(
+        skd=('Stagewise', None), simultaneous=('Simultaneous', None), traditional=('Simultaneous', 2),
+        **{'no-teacher': ('NoTeacher', None), 'skd-faithful': ('Stagewise', None)})[method]
+    assert cfg.schedule.type == recipe and len(cfg.schedule.get('spots', [])) == (spots or 0)
+    assert [parts(cfg, role)[0] for role in ('teacher', 'student') if role in cfg.model] == networks
+    assert {parts(cfg, role)[-1] for role in ('teacher', 'student') if role in cfg.model} == {data}
+    gpus, batch, length, unit = re.fullmatch(r'(\d+)xb(\d+)-(\d+)(e|k)', settings).groups()
+    assert cfg.train_dataloader.batch_size == int(batch) and int(batch) * int(gpus) == 8
+    if unit == 'e':
+        assert cfg.schedule.phase_epochs == int(length)
+    else:
+        assert cfg.schedule.phase_iters == 1000 * int(length)
+    if 'teacher' in cfg.model:
+        assert cfg.model.teacher.checkpoint == f'work_dirs/{Path(cfg.model.teacher.cfg).stem}/best_mIoU_*.pth'
+
+
+@pytest.mark.parametrize('name', [name for name in DISTILLED if 'skd/camvid/skd_unet-r34_' in name])
+def test_the_three_other_methods_differ_in_the_schedule_alone(name):
+    own = load(name).to_dict()
+    for method in ('simultaneous', 'traditional', 'no-teacher'):
+        other = name.replace('skd/', 'baselines/', 1).replace('/skd_unet-r34_', f'/{method}_unet-r34_')
+        if method == 'no-teacher':
+            other = other.replace('_unet-r34_', '_', 1)
+        cfg = load(other).to_dict()
+        for key in own:
+            if key == 'model':
+                assert cfg[key]['student'] == own[key]['student']
+            elif key == 'schedule':
+                assert cfg[key]['phase_epochs'] == own[key]['phase_epochs']
+                assert cfg[key]['fraction'] == own[key]['fraction']
+            else:
+                assert cfg[key] == own[key], (other, key)
+
+
+def test_the_papers_settings():
+    cfg = load('skd/camvid/skd_unet-r34_unet-r10_1xb8-50e_camvid-480x640.py')
+    assert len(cfg.model.spots) == 10
+    cfg.merge_from_dict({'schedule.fraction': 0.1})  # as --cfg-options does
+    assert {phase.fraction for phase in build(RECIPES, cfg.schedule).phases([*cfg.model.spots, 'task_head'])} == {0.1}
+    assert cfg.test_dataloader.dataset.data_prefix.img_path == 'test'
+    student = load(cfg.model.student.cfg.replace('configs/', ''))
+    preprocessor = MMENGINE_MODELS.build(dict(student.model.data_preprocessor, _scope_='mmseg'))
+    assert (preprocessor.mean / 255).flatten().tolist() == pytest.approx([.41189489566336, .4251328133025,
+                                                                          .4326707089857])
+    assert (preprocessor.std / 255).flatten().tolist() == pytest.approx([.27413549931506, .28506257482912,
+                                                                         .28284674400252])
+    assert preprocessor._channel_conversion
+    init_default_scope(student.default_scope)
+    # The table's 8,059,084 has twelve outputs; a class less are 16 * 9 weights and a bias less.
+    assert count(MMENGINE_MODELS.build(student.model)) == 8_059_084 - 145
+
+
+def test_one_setting_moves_the_data(monkeypatch):
+    name = 'students/unet-r10_camvid-480x640.py'
+    monkeypatch.delenv('SKD_MM_DATA', raising=False)
+    assert load(name).train_dataloader.dataset.data_root == 'data/camvid'
+    monkeypatch.setenv('SKD_MM_DATA', '/somewhere/')
+    assert Path(load(name).val_dataloader.dataset.data_root) == Path('/somewhere/camvid')
+    cityscapes = load('students/unet-r10_cityscapes-512x1024.py')
+    for split in ('train', 'val', 'test'):
+        assert Path(cityscapes[f'{split}_dataloader'].dataset.data_root) == Path('/somewhere/cityscapes')
+
+
+@pytest.mark.parametrize('name, size', [('unet-r10_camvid-480x640.py', (480, 640)),
+                                        ('unet-r10-w25_camvid-160x224.py', (160, 224))])
+def test_real_samples(name, size, real_data, monkeypatch):
+    if not (real_data / 'camvid').is_dir():
+        pytest.skip('needs camvid/ in SKD_MM_DATA')
+    monkeypatch.setenv('SKD_MM_DATA', str(real_data))
+    cfg = load(f'students/{name}')
+    init_default_scope(cfg.default_scope)
+    for split, number in (('train', 367), ('val', 101), ('test', 233)):
+        dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+        sample = dataset[0]
+        assert len(dataset) == number and sample['inputs'].shape == (3, *size)
+        labels = sample['data_samples'].gt_sem_seg.data
+        assert labels.shape[1:] == (size if split == 'train' else (360, 480))
+        assert set(labels.unique().tolist()) <= {*range(11), 255}
+
+
+def test_the_model_index_names_every_config():
+    root = CONFIGS.parent
+    index = yaml.safe_load((root / 'model-index.yml').read_text())
+    named, collections = [], set()
+    for path in index['Import']:
+        metafile = yaml.safe_load((root / path).read_text())
+        collections |= {collection['Name'] for collection in metafile.get('Collections', [])}
+        for model in metafile['Models']:
+            assert Path(model['Config']).stem == model['Name']
+            assert model['In Collection'] in collections
+            named.append(model['Config'].replace('configs/', '', 1))
+    assert sorted(named) == DISTILLED
+
+
+def test_every_method_folder_has_a_readme_with_its_configs():
+    for folder in sorted({name.split('/')[0] for name in DISTILLED}):
+        text = (CONFIGS / folder / 'README.md').read_text()
+        for name in DISTILLED:
+            if name.startswith(f'{folder}/'):
+                assert f']({name.split("/", 1)[1]})' in text, name
