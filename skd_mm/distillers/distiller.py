@@ -1,7 +1,7 @@
 """The distiller: the wrapper model that holds teacher, student and spots."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skd_mm.features import Network, Stage, split_stages
+from skd_mm.features import FeatureCache, Network, Stage, needed_outputs, split_stages, stand_in
 from skd_mm.registry import MODELS
 from skd_mm.utils import did_you_mean
 
@@ -145,7 +145,7 @@ class Distiller(BaseModel):
         return [stage.name for stage in self.stages]
 
     def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
-                 task: float = 0.0, frozen_bn: str = 'eval') -> None:
+                 task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None) -> None:
         """Says what learns, and from what.
 
         Args:
@@ -154,11 +154,17 @@ class Distiller(BaseModel):
             spots: Names of the active spots, with the weights of their losses (1 for a plain list).
             task: Weight of the student's own losses; 0 turns them off.
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
+            cache: Where to keep the teacher's features and those of the student's frozen prefix, as long as nothing
+                is activated anew. The images must be the same each time they are seen.
 
         Raises:
             KeyError: A name does not exist; the closest ones are given.
             RuntimeError: A spot is active and there is no teacher.
+            ValueError: What is to be cached changes: BN of frozen modules, or of the teacher, is in training mode.
         """
+        if cache is not None and (frozen_bn == 'train' or self.teacher is not None and self.teacher.training):
+            raise ValueError("features cannot be cached where frozen BN or the teacher is in mode 'train': they are "
+                             'different in every batch')
         train = [train] if isinstance(train, str) else list(train)
         weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
         for name in weights:
@@ -183,6 +189,11 @@ class Distiller(BaseModel):
                   if any(not path or name == path or name.startswith(f'{path}.') for path in paths)}
         around = {name for name in modules if any(path.startswith(f'{name}.' if name else '') for path in paths)}
         self._frozen = [module for name, module in modules.items() if name not in inside | around]
+        self.cache = cache
+        # The stages before the first one that learns; nothing in them changes while this holds.
+        learning = [any(_overlap(part, path) for part in stage.modules for path in paths) for stage in self.stages]
+        self._prefix = [part for stage in self.stages[:learning.index(True)] for part in stage.modules]
+        self._stand_ins: dict[str, Tensor] | None = None
         self.train(self.training)
 
     def train_paths(self, train: Iterable[str]) -> list[str]:
@@ -264,8 +275,7 @@ class Distiller(BaseModel):
         Returns:
             The student's own losses and one ``spots.<name>.loss`` a spot, times their weights.
         """
-        targets = self._targets(inputs, data_samples)
-        outputs, features = self._student(inputs, data_samples, 'loss' if self.task else 'tensor')
+        outputs, features, targets = self._compute(inputs, data_samples, 'loss' if self.task else 'tensor')
         losses: dict[str, Any] = {}
         for key, value in (outputs if self.task else {}).items():
             if 'loss' not in key or self.task == 1:
@@ -289,11 +299,51 @@ class Distiller(BaseModel):
         """
         if self.task or not self.active:
             return self.student(inputs, data_samples, mode='predict')
-        targets = self._targets(inputs, data_samples)
-        _, features = self._student(inputs, data_samples, 'tensor')
+        _, features, targets = self._compute(inputs, data_samples, 'tensor')
         losses = {spot.name: (weight * spot(features[spot.student], targets[spot.teacher])).expand(len(inputs))
                   for spot, weight in self.active}
         return [dict(spot_losses={name: loss[i].item() for name, loss in losses.items()}) for i in range(len(inputs))]
+
+    def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None,
+                 mode: str) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
+        """The student's output, its features and the teacher's; from the cache where they are in it."""
+        keys = _sample_keys(data_samples) if self.cache is not None else None
+        if self.cache is None or keys is None:
+            return *self._student(inputs, data_samples, mode), self._targets(inputs, data_samples)
+        stored = self.cache.get(keys)
+        if stored is None:
+            prefix = dict.fromkeys(self._prefix)
+            targets = self._targets(inputs, data_samples)
+            outputs, features = self._student(inputs, data_samples, mode, prefix)
+            if self._stand_ins is None:
+                self._find_needed(inputs, data_samples, mode, prefix)
+            assert self._stand_ins is not None
+            self.cache.put(keys, {**{f'teacher:{name}': target for name, target in targets.items()},
+                                  **{f'student:{name}': prefix[name] for name in self._prefix
+                                     if name not in self._stand_ins}})
+            return outputs, features, targets
+        assert self._stand_ins is not None
+        by_side: dict[str, dict[str, Tensor]] = dict(student={}, teacher={})
+        for name, feature in stored.items():
+            side, _, path = name.partition(':')
+            by_side[side][path] = feature
+        replay = {**{name: stand_in(output, len(inputs)) for name, output in self._stand_ins.items()},
+                  **by_side['student']}
+        return *self._student(inputs, data_samples, mode, replay=replay), by_side['teacher']
+
+    def _find_needed(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+                     prefix: dict[str, Any]) -> None:
+        """Learns which outputs of the frozen prefix are worth keeping: those that the rest of the student reads."""
+        training = {module: module.training for module in self.student.modules()}
+        self.student.eval()
+        try:
+            with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
+                kept = needed_outputs(
+                    lambda replay: self._student(inputs, data_samples, mode, replay=replay), prefix)
+        finally:
+            for module, was in training.items():
+                module.training = was
+        self._stand_ins = {name: output for name, output in kept.items() if output is not prefix[name]}
 
     @torch.no_grad()
     def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
@@ -305,10 +355,16 @@ class Distiller(BaseModel):
         return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
                                         capture={spot.teacher for spot, _ in self.active}, stop=True)[1]
 
-    def _student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str) -> tuple[Any, dict[str, Tensor]]:
-        """The student's output and features; without its task it runs no further than the last active spot."""
+    def _student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+                 prefix: dict[str, Any] | None = None,
+                 replay: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Tensor]]:
+        """The student's output and features; without its task it runs no further than the last active spot.
+
+        ``prefix``, if given, is filled with the outputs of the modules that are its keys.
+        """
         return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
-                                        capture={spot.student for spot, _ in self.active}, stop=not self.task)
+                                        capture={spot.student for spot, _ in self.active}, stop=not self.task,
+                                        note=prefix, replay=replay)
 
 
 def _key(name: str) -> str:
@@ -321,3 +377,14 @@ def _input_channels(network: nn.Module) -> int:
         if isinstance(module, nn.Conv2d):
             return module.in_channels
     return 3
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one of two module paths lies in the other."""
+    return not one or not other or one == other or one.startswith(f'{other}.') or other.startswith(f'{one}.')
+
+
+def _sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
+    """What identifies each image, or None where nothing does: its index in training, its file in validation."""
+    keys = [sample.metainfo.get('sample_idx', sample.metainfo.get('img_path')) for sample in data_samples or ()]
+    return None if not keys or None in keys else keys

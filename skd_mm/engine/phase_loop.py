@@ -17,8 +17,9 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
-from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
+from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.evaluation import SpotLossMetric
+from skd_mm.features import FeatureCache
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
 from skd_mm.utils import derive_seed, seed_everything
@@ -93,6 +94,8 @@ class PhaseLoop(BaseLoop):
         self._auto_scale_lr, runner.auto_scale_lr = runner.auto_scale_lr, None
         self._indices = {phase.fraction: fraction_indices(self.dataset, phase.fraction, recipe.fraction_seed)
                          for phase in self.phases}
+        if recipe.cache:
+            check_deterministic(self.dataset, distiller.data_preprocessor)
         self._check_phases()
         super().__init__(runner, self._build_loader(start=0))
         self._task_evaluator: Evaluator | None = None
@@ -181,7 +184,7 @@ class PhaseLoop(BaseLoop):
                                  '`train_dataloader.batch_size`')
             try:
                 self._activate(phase)
-            except (KeyError, RuntimeError) as error:
+            except (KeyError, RuntimeError, ValueError) as error:
                 raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
             if not self.distiller.trainable():
                 raise ValueError(f'phase {phase.name!r}: nothing in {phase.train} has parameters to train')
@@ -206,7 +209,8 @@ class PhaseLoop(BaseLoop):
                 window_size=processor.window_size, custom_cfg=processor.custom_cfg, num_digits=processor.num_digits)
 
     def _activate(self, phase: Phase) -> None:
-        self.distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+        cache = FeatureCache(int(self.recipe.cache * 2**30)) if self.recipe.cache else None
+        self.distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, cache)
 
     def _prepare(self) -> None:
         """Freeze, wrap, optimizer, schedules and loader of the phase that is on."""

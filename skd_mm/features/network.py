@@ -66,6 +66,7 @@ class Network:
             call: Callable[[], Any],
             capture: Collection[str] = (),
             stop: bool = False,
+            note: dict[str, Any] | None = None,
             replay: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Tensor]]:
         """Calls the model and hands out the features at the named modules.
 
@@ -73,6 +74,7 @@ class Network:
             call: What runs the model, for example ``lambda: model(inputs, mode='tensor')``.
             capture: Names whose outputs are wanted.
             stop: End the forward as soon as all of ``capture`` are there; the first result is then None.
+            note: Its keys are paths of modules; filled with what each of them returned, of whatever type.
             replay: Outputs by module name: these modules are not run, they return the given value. With what stands
                 before it replayed, a network is re-entered at any stage.
 
@@ -87,7 +89,7 @@ class Network:
         if stop and not capture:
             return None, {}
         features: dict[str, Tensor] = {}
-        with self._replaying(replay or {}), self._capturing(capture, features, stop):
+        with self._replaying(replay or {}), self._noting(note), self._capturing(capture, features, stop):
             try:
                 result = call()
             except _Stop:
@@ -128,6 +130,22 @@ class Network:
             if feature._version != versions[name]:
                 raise RuntimeError(f'the feature at {name!r} of the {self.role} was changed in place by a later '
                                    'module (an in-place ReLU?); name that module instead')
+
+    @contextmanager
+    def _noting(self, outputs: dict[str, Any] | None) -> Iterator[None]:
+        handles = []
+        for path in outputs or ():
+
+            def hook(module: nn.Module, inputs: Any, output: Any, path: str = path) -> None:
+                assert outputs is not None
+                outputs[path] = output
+
+            handles.append(self.model.get_submodule(path).register_forward_hook(hook))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     @contextmanager
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:

@@ -20,6 +20,8 @@ class Recipe:
         phase_iters: Length of every phase in iterations, instead of ``phase_epochs``.
         fraction: Share of the training set that all phases see, in (0, 1]. Defaults to 1.
         fraction_seed: Seed of the one permutation whose prefixes are the fractions. Defaults to 0.
+        cache: GiB of memory in which each phase may keep features that do not change within it; 0 (the default)
+            computes them anew for every batch. The training pipeline must give the same image each time.
         overrides: Values of single phases, by the phase's name: attributes of :class:`Phase`.
         **common: Further attributes of :class:`Phase` that hold in every phase (``val_interval``, ``handover`` …).
 
@@ -32,16 +34,18 @@ class Recipe:
                  phase_iters: int | None = None,
                  fraction: float = 1.0,
                  fraction_seed: int = 0,
+                 cache: float = 0.0,
                  overrides: Mapping[str, Mapping[str, Any]] | None = None,
                  **common: Any) -> None:
         self.where = f'schedule {type(self).__name__}'
         shared = [key for key in Phase.keys() if key not in ('name', 'train', 'spots', 'task', 'epochs', 'iters')]
-        check_names('setting', list(common), [*shared, 'phase_epochs', 'phase_iters', 'fraction_seed', 'overrides'],
+        check_names('setting', list(common), [*shared, 'phase_epochs', 'phase_iters', 'fraction_seed', 'cache', 'overrides'],
                     self.where)
         if (phase_epochs is None) == (phase_iters is None) and type(self) is not Phases:
             raise ValueError(f'{self.where}: give exactly one of `phase_epochs` ({phase_epochs}) and `phase_iters` '
                              f'({phase_iters})')
         self.fraction_seed = fraction_seed
+        self.cache = float(cache)
         self.common: dict[str, Any] = dict(common, epochs=phase_epochs, iters=phase_iters, fraction=fraction)
         self.overrides = dict(overrides or {})
 
