@@ -1,4 +1,6 @@
+import importlib.abc
 import importlib.machinery
+import importlib.util
 import os
 import subprocess
 import sys
@@ -191,13 +193,15 @@ def test_a_compiled_operator_says_why_it_is_not_there(no_compiled_ops):
 
 def test_compiled_operators_are_preferred_where_they_are(no_compiled_ops):
 
-    class Real(compat._NoCompiledOps):
-        """Stands for the finder of a compiled mmcv."""
+    class Real(importlib.abc.MetaPathFinder):
+        """Stands for whoever finds a compiled mmcv."""
 
+        def find_spec(self, fullname, path, target=None):
+            return importlib.machinery.ModuleSpec('mmcv._ext', 'real') if fullname == 'mmcv._ext' else None
+
+    sys.meta_path.append(Real())
     compat.mend_mmcv_ops()
-    real = Real()
-    sys.meta_path.insert(0, real)
-    assert importlib.util.find_spec('mmcv._ext').loader is real
+    assert importlib.util.find_spec('mmcv._ext').loader == 'real'
 
 
 @pytest.mark.skipif(LINE != 'original', reason='the maintained mmsegmentation does not need mmcv.ops')
