@@ -1,0 +1,127 @@
+"""Tests a network: the student of a distiller, an exported one, or any plain mmsegmentation or mmpretrain model."""
+
+import argparse
+import copy
+import inspect
+import os
+import os.path as osp
+from pathlib import Path
+from typing import Any
+
+import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
+from mmengine.runner import Runner
+
+from skd_mm.distillers.export import student_config
+from skd_mm.distillers.networks import find_checkpoint, find_config, load_weights
+
+
+def parse_args() -> argparse.Namespace:
+    """The options that mmsegmentation's ``tools/test.py`` has."""
+    parser = argparse.ArgumentParser(description='Test a model; of a distiller, the student alone')
+    parser.add_argument('config', help='path of the config: of a distillation, of an exported student, or any other')
+    parser.add_argument('checkpoint', help='path of the checkpoint (iter_N.pth, best_*.pth, an exported one), or a '
+                        'pattern, of which the newest match is taken')
+    parser.add_argument('--work-dir', help='where logs and the JSON file with the measures go; work_dirs/<name of the '
+                        'config> if not given')
+    parser.add_argument('--out', help='folder for the predictions, as label images; a name that ends in .pkl takes '
+                        'them as one file, whatever the task')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', help='folder for images with the predictions painted over them')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows an image')
+    parser.add_argument('--tta', action='store_true', help='test time augmentation')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings that replace those of the config, like test_dataloader.batch_size=4')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    # torchrun and torch.distributed.launch spell it differently.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Tests."""
+    args = parse_args()
+    cfg = Config.fromfile(find_config(args.config))
+    cfg.merge_from_dict(args.cfg_options)
+    for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
+        if cfg.get(key) is None:
+            raise SystemExit(f'{args.config} has no `{key}`: there is nothing to test on')
+    checkpoint = find_checkpoint(args.checkpoint, 'student')
+    cfg = student_config(cfg)
+    for key in ('val_dataloader', 'val_evaluator', 'val_cfg'):
+        cfg.pop(key, None)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', Path(args.config).stem)
+    cfg.load_from, cfg.resume = None, False
+    if args.show or args.show_dir:
+        set_visualization(cfg, args.show, args.show_dir, args.wait_time)
+    if args.out:
+        set_output(cfg, args.out)
+    if args.tta:
+        set_tta(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    load_weights(model.module if args.tta else model, checkpoint, 'student')
+    runner.test()
+
+
+def arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:
+    """The names of the arguments that a registered class takes by name."""
+    with registry.switch_scope_and_registry(scope) as found:
+        kind = found.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    return set(inspect.signature(kind).parameters) if kind is not None else set()
+
+
+def set_visualization(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
+    """Turns the hook that paints predictions on; mmsegmentation's and mmpretrain's have different arguments."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise SystemExit('--show and --show-dir need `default_hooks.visualization` in the config, such as '
+                         "dict(type='SegVisualizationHook')")
+    known = arguments(HOOKS, hook, cfg.get('default_scope'))
+    hook.update(show=show, wait_time=wait_time)
+    hook.update({'draw': True} if 'draw' in known else {'enable': True, 'interval': 1})
+    if show_dir and 'out_dir' in known:
+        hook.out_dir = show_dir
+    elif show_dir:
+        cfg.visualizer.save_dir = show_dir
+
+
+def set_output(cfg: Config, out: str) -> None:
+    """Lets the evaluator write the predictions."""
+    metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
+    if Path(out).suffix in ('.pkl', '.pickle'):
+        cfg.test_evaluator = [*metrics, ConfigDict(type='DumpResults', out_file_path=out)]
+        return
+    writers = [(metric, known) for metric in metrics
+               if 'output_dir' in (known := arguments(METRICS, metric, cfg.get('default_scope')))]
+    if not writers:
+        raise SystemExit(f'--out {out}: none of the measures {[str(metric["type"]) for metric in metrics]} writes '
+                         'predictions to a folder; give a name that ends in .pkl')
+    for metric, known in writers:
+        metric.output_dir = out
+        if 'keep_results' in known:
+            metric.keep_results = True
+
+
+def set_tta(cfg: Config) -> None:
+    """Puts the config's test time augmentation around the model; classification has a flip by default."""
+    pipeline = cfg.test_dataloader.dataset.get('pipeline')
+    if cfg.get('default_scope') == 'mmpretrain' and pipeline:
+        cfg.setdefault('tta_model', ConfigDict(type='mmpretrain.AverageClsScoreTTA'))
+        flips: list[Any] = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
+        cfg.setdefault('tta_pipeline', [*copy.deepcopy(pipeline[:-1]),
+                                        dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])])
+    for key in ('tta_model', 'tta_pipeline'):
+        if cfg.get(key) is None:
+            raise SystemExit(f'--tta needs `{key}` in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+if __name__ == '__main__':
+    main()
