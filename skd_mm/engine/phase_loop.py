@@ -98,7 +98,7 @@ class PhaseLoop(BaseLoop):
             check_deterministic(self.dataset, distiller.data_preprocessor)
         self._check_phases()
         super().__init__(runner, self._build_loader(start=0))
-        self._task_evaluator: Evaluator | None = None
+        self._evaluators: tuple[Evaluator, Evaluator] | None = None
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
         self._take_places()
         self._prepare()
@@ -274,9 +274,7 @@ class PhaseLoop(BaseLoop):
     def _begin_phase(self) -> None:
         runner, phase = self.runner, self.phase
         if runner.val_loop is not None:
-            if self._task_evaluator is None:
-                self._task_evaluator = runner.val_loop.evaluator
-            runner.val_loop.evaluator = self._task_evaluator if phase.task else Evaluator([SpotLossMetric()])
+            runner.val_loop.evaluator = self._evaluator(phase)
         runner.optim_wrapper.initialize_count_status(runner.model, self.phase_iter, self.length(phase))
         trainable = self.distiller.trainable()
         indices = self._indices[phase.fraction]
@@ -295,6 +293,16 @@ class PhaseLoop(BaseLoop):
             runner.call_hook('before_phase')
         self._resumed = False
 
+    def _evaluator(self, phase: Phase) -> Evaluator:
+        """The config's metrics for a phase with a task loss; the spot loss, as the config has it, for one without."""
+        if self._evaluators is None:
+            whole = self.runner.val_loop.evaluator
+            spot = [metric for metric in whole.metrics if isinstance(metric, SpotLossMetric)]
+            task = Evaluator([metric for metric in whole.metrics if not isinstance(metric, SpotLossMetric)])
+            task.dataset_meta = whole.dataset_meta
+            self._evaluators = task, Evaluator(spot or [SpotLossMetric()])
+        return self._evaluators[0 if phase.task else 1]
+
     def _run_phase(self) -> None:
         runner, phase = self.runner, self.phase
         self._begin_phase()
@@ -309,7 +317,7 @@ class PhaseLoop(BaseLoop):
                 batches = iter(self.dataloader)
             if self.phase_iter % epoch_length == 0:
                 runner.call_hook('before_train_epoch')
-            self._run_iter(next(batches), self.phase_iter % epoch_length)
+            self._run_iter(next(batches))
             if self.phase_iter % epoch_length == 0:
                 runner.call_hook('after_train_epoch')
                 self._epoch += 1
@@ -321,8 +329,9 @@ class PhaseLoop(BaseLoop):
         self.stop_training = False
         runner.call_hook('after_phase')
 
-    def _run_iter(self, batch: Any, batch_idx: int) -> None:
-        runner = self.runner
+    def _run_iter(self, batch: Any) -> None:
+        # As in MMEngine's iteration-based loop; a data fraction's epoch may be too short to log by.
+        runner, batch_idx = self.runner, self.phase_iter
         # What an iteration draws (dropout, mixup, gates) depends on where it stands, not on how the run got there.
         seed_everything(derive_seed(self.seed, 'step', self.index, self.phase_iter, get_rank()))
         runner.call_hook('before_train_iter', batch_idx=batch_idx, data_batch=batch)
