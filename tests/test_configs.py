@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, HOOKS, TRANSFORMS, init_default_scope
 from mmengine.registry import MODELS as MMENGINE_MODELS
 
 from skd_mm.registry import RECIPES, build
@@ -121,6 +121,18 @@ def test_the_papers_settings():
     init_default_scope(student.default_scope)
     # The table's 8,059,084 has twelve outputs; a class less are 16 * 9 weights and a bias less.
     assert count(MMENGINE_MODELS.build(student.model)) == 8_059_084 - 145
+
+
+def test_the_authors_settings_are_switched_on():
+    cfg = load('skd/camvid/skd-faithful_unet-r34_unet-r10_1xb8-50e_camvid-480x640.py')
+    init_default_scope(cfg.default_scope)
+    assert cfg.model.teacher.mode == 'train'
+    for phase in build(RECIPES, cfg.schedule).phases([*cfg.model.spots, 'task_head']):
+        assert (phase.frozen_bn, phase.optimizer_params) == ('train', 'all')
+    assert HOOKS.build(cfg.default_hooks.checkpoint).best_start == 100
+    assert [TRANSFORMS.build(step).seg_interpolation for step in cfg.train_dataloader.dataset.pipeline
+            if 'Resize' in step.type] == ['bilinear']
+    assert cfg.test_dataloader.dataset.data_prefix.img_path == 'val'
 
 
 def test_one_setting_moves_the_data(monkeypatch):
