@@ -1,0 +1,1 @@
+"""Looking at networks, schedules and runs: what they cost."""

@@ -1,0 +1,315 @@
+"""What a network and a schedule cost: parameters, MACs, and floating point operations of training.
+
+Operations are counted by PyTorch's own counter while the real step runs: convolutions and matrix products, two
+operations a multiply-accumulate, forward and backward. Validation is left out. A baseline is compared fairly when it
+may spend what the whole schedule spends (SKD, arXiv 1911.06786, gives its baselines a single phase's length).
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.structures import PixelData
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from skd_mm.datasets.fraction import check_fraction
+from skd_mm.distillers import Distiller
+from skd_mm.features import FeatureCache
+from skd_mm.registry import RECIPES, build
+from skd_mm.schedules import Phase
+
+BATCH = 2  # the least that batch norm trains on where a feature is one pixel large
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What a network costs.
+
+    Attributes:
+        parameters: All of them.
+        macs: Multiply-accumulates of one image's forward.
+    """
+
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """What an image costs in a phase of training, in floating point operations.
+
+    Attributes:
+        name: The phase.
+        trainable: Parameters that learn in it.
+        truncated: Teacher and student forward as far as they are needed, and the backward: what a run without a cache
+            does with each image in each epoch.
+        cached: The same with every feature that does not change within the phase read from the cache. As much as
+            ``truncated`` where nothing can be kept.
+        fill: What computing the kept features costs, once an image and phase.
+    """
+
+    name: str
+    trainable: int
+    truncated: int
+    cached: int
+    fill: int
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """What a schedule costs, in floating point operations.
+
+    Attributes:
+        truncated: Without a cache.
+        cached: With one, what filling it costs included.
+        iterations: Of all phases together.
+    """
+
+    truncated: int
+    cached: int
+    iterations: int
+
+
+def network_cost(model: nn.Module, shape: Sequence[int]) -> NetworkCost:
+    """Counts a network.
+
+    Args:
+        model: A model of mmsegmentation or mmpretrain; it is left as it was.
+        shape: ``(C, H, W)`` of the image.
+
+    Returns:
+        Its parameters, and the MACs of its forward in mode ``'tensor'``.
+    """
+    device = next(model.parameters()).device
+    with _unchanged(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()
+        model(torch.zeros(1, *shape, device=device), mode='tensor')
+    return NetworkCost(sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2)
+
+
+def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence[int]) -> list[PhaseCost]:
+    """Runs a training step of every phase on a made-up batch, and counts it.
+
+    Args:
+        distiller: The distiller. Parameters, buffers and gradients are as before afterwards, what is active is not:
+            call :meth:`~skd_mm.distillers.Distiller.activate` before it is used again.
+        phases: The phases, with names of its stages and spots.
+        shape: ``(C, H, W)`` of the images.
+
+    Returns:
+        One entry a phase.
+    """
+    device = next(distiller.parameters()).device
+    inputs = torch.zeros(BATCH, *shape, device=device)
+    samples = _samples(distiller.student, shape, device)
+    costs = []
+    with _unchanged(distiller, distiller.teacher):
+        for phase in phases:
+            distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+            distiller.train()
+            trainable = sum(parameter.numel() for parameter in distiller.trainable().values())
+            truncated = cached = _step(distiller, inputs, samples)
+            if _can_cache(distiller, phase):
+                distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
+                distiller.loss(inputs, samples)  # fills it
+                cached = _step(distiller, inputs, samples)
+            costs.append(PhaseCost(phase.name, trainable, truncated, cached, truncated - cached))
+            distiller.cache = None
+    return costs
+
+
+def training_flops(costs: Sequence[PhaseCost], phases: Sequence[Phase], images: int | Callable[[float], int],
+                   batch_size: int) -> TrainingCost:
+    """Adds up a schedule.
+
+    Args:
+        costs: What :func:`schedule_cost` gave.
+        phases: Their phases.
+        images: How many images the training set has, of which a phase sees ``floor(images * fraction)``; or what gives
+            the number for a fraction, where classes are cut one by one.
+        batch_size: Images an iteration, on all devices together.
+
+    Returns:
+        The cost of all phases.
+
+    Raises:
+        ValueError: A phase has fewer images than a batch.
+    """
+    truncated = cached = iterations = 0
+    for cost, phase in zip(costs, phases, strict=True):
+        seen = images(phase.fraction) if callable(images) else int(images * check_fraction(phase.fraction))
+        length = phase.iters if phase.iters is not None else int(phase.epochs or 0) * _epoch(seen, batch_size)
+        iterations += length
+        truncated += length * batch_size * cost.truncated
+        cached += length * batch_size * cost.cached + min(seen, length * batch_size) * cost.fill
+    return TrainingCost(truncated, cached, iterations)
+
+
+def equal_epochs(total: int, per_image: int, images: int, batch_size: int) -> int:
+    """The number of epochs that gives a one-phase baseline the same training cost.
+
+    Args:
+        total: Floating point operations that may be spent.
+        per_image: What the baseline spends an image and epoch.
+        images: Images that the baseline trains on.
+        batch_size: Images an iteration.
+
+    Returns:
+        The nearest number of epochs of ``floor(images / batch_size)`` iterations, at least 1.
+
+    Raises:
+        ValueError: There are fewer images than a batch.
+    """
+    return max(1, round(total / (per_image * batch_size * _epoch(images, batch_size))))
+
+
+def config_cost(cfg: Config, shape: Sequence[int] | None = None) -> tuple[Distiller, list[Phase], list[PhaseCost]]:
+    """Counts the schedule of a config, with random weights: no checkpoint needs to be there.
+
+    Args:
+        cfg: A config with a distiller and a ``schedule``.
+        shape: ``(C, H, W)`` of the images; by default as the training pipeline makes them, see :func:`config_shape`.
+
+    Returns:
+        The distiller, the phases and what each costs.
+
+    Raises:
+        ValueError: The config has no schedule, or the shape cannot be told from it.
+    """
+    if 'schedule' not in cfg:
+        raise ValueError('the config has no `schedule`: there are no phases to count')
+    distiller = build_model(cfg)
+    phases = build(RECIPES, cfg.schedule).phases(distiller.stage_names())
+    return distiller, phases, schedule_cost(distiller, phases, shape or config_shape(cfg, distiller))
+
+
+def build_model(cfg: Config) -> Any:
+    """Builds the model of a config with random weights.
+
+    Args:
+        cfg: A config of a distiller, or a plain one of mmsegmentation or mmpretrain.
+
+    Returns:
+        The model. A distiller's checkpoints are not read.
+    """
+    model = cfg.model.copy()
+    for role in ('teacher', 'student'):
+        if isinstance(model.get(role), Mapping):
+            model[role] = dict(model[role], checkpoint=None)
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # that the teacher's weights are random is what is asked for
+    try:
+        with MMENGINE_MODELS.switch_scope_and_registry(cfg.get('default_scope')):
+            return MMENGINE_MODELS.build(model)
+    finally:
+        logger.setLevel(level)
+
+
+def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
+    """The shape of a training image, as a config's pipeline and the model's preprocessor make it.
+
+    Args:
+        cfg: The config.
+        model: Its model, for the number of channels and the padding.
+
+    Returns:
+        ``(C, H, W)``.
+
+    Raises:
+        ValueError: No step of the training pipeline sets a size.
+    """
+    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    size = None
+    for step in dataset.get('pipeline', cfg.get('train_pipeline', [])):
+        if step.get('crop_size') is not None:
+            size = _pair(step['crop_size'])
+        elif step.get('scale') is not None:
+            pair = _pair(step['scale'])
+            size = pair if 'Crop' in str(step['type']) else pair[::-1]  # a crop's is (H, W), a resize's (W, H)
+    preprocessor: Any = model.data_preprocessor
+    fixed = getattr(preprocessor, 'size', None)
+    if fixed is not None:
+        size = _pair(fixed)
+    if size is None:
+        raise ValueError('the size of the training images cannot be told from the config: no step of the training '
+                         'pipeline sets one. Give it, as with --shape HEIGHT WIDTH')
+    divisor = getattr(preprocessor, 'size_divisor', getattr(preprocessor, 'pad_size_divisor', None)) or 1
+    height, width = (-(-side // divisor) * divisor for side in size)
+    channels = next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
+    return channels, height, width
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    first, second = value
+    return int(first), int(second)
+
+
+def _epoch(images: int, batch_size: int) -> int:
+    if images < batch_size:
+        raise ValueError(f'{images} training images are fewer than one batch of {batch_size}')
+    return images // batch_size
+
+
+def _can_cache(distiller: Distiller, phase: Phase) -> bool:
+    teacher = distiller.teacher
+    return phase.frozen_bn != 'train' and not (teacher is not None and teacher.training)
+
+
+def _step(distiller: Distiller, inputs: Tensor, samples: list[Any]) -> int:
+    """Floating point operations of a training step, for one image."""
+    with FlopCounterMode(display=False) as counter:
+        loss, _ = distiller.parse_losses(distiller.loss(inputs, samples))
+        loss.backward()
+    return counter.get_total_flops() // len(inputs)
+
+
+def _samples(student: nn.Module, shape: Sequence[int], device: torch.device) -> list[Any]:
+    """Data samples of the kind that the student's losses take, all of class 0."""
+    from mmseg.models.segmentors import BaseSegmentor
+    size = tuple(shape[1:])
+    samples: list[Any]
+    if isinstance(student, BaseSegmentor):
+        from mmseg.structures import SegDataSample
+        labels = torch.zeros(1, *size, dtype=torch.long, device=device)
+        samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(BATCH)]
+    else:
+        from mmpretrain.structures import DataSample
+        samples = [DataSample().set_gt_label(torch.zeros(1, dtype=torch.long, device=device)) for _ in range(BATCH)]
+    for i, sample in enumerate(samples):
+        sample.set_metainfo(dict(sample_idx=i, img_shape=size, pad_shape=size, ori_shape=size))
+    return samples
+
+
+@contextmanager
+def _unchanged(*models: nn.Module | None) -> Iterator[None]:
+    """Puts parameters, buffers, gradients, modes and the random state back."""
+    modules = [module for model in models if model is not None for module in model.modules()]
+    tensors = {tensor: tensor.detach().clone() for module in modules
+               for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]}
+    gradients = {tensor: tensor.grad for tensor in tensors}
+    training = {module: module.training for module in modules}
+    for tensor in tensors:
+        tensor.grad = None
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        for tensor, value in tensors.items():
+            tensor.data.copy_(value)
+            tensor.grad = gradients[tensor]
+        for module, mode in training.items():
+            module.training = mode
