@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
-import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -42,8 +41,7 @@ def main() -> None:
     if args.seed is not None:
         cfg.setdefault('randomness', {})['seed'] = args.seed
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper' if torch.cuda.is_available() else 'skd_mm.AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        cfg.optim_wrapper.type = 'skd_mm.AmpOptimWrapper'
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise SystemExit('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')

@@ -68,6 +68,9 @@ class PhaseLoop(BaseLoop):
             raise TypeError('PhaseLoop needs the config of the training data loader, not a built one')
         if 'schedule' not in runner.cfg:
             raise TypeError("PhaseLoop: the config has no `schedule`, such as dict(type='Stagewise', phase_epochs=50)")
+        if runner.cfg.get('strategy') is not None:
+            raise ValueError(f"PhaseLoop does not work with a `strategy` ({runner.cfg.strategy.get('type')}): phases need "
+                             'MMEngine\'s Runner and its data-parallel wrapper')
         distiller = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(distiller, 'activate'):
             raise TypeError(f'PhaseLoop trains a skd_mm.Distiller, not a {type(distiller).__name__}; a plain model is '
