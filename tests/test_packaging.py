@@ -110,12 +110,13 @@ def test_slurm_scripts_take_mmsegmentations_arguments(repo, fake_launchers, scri
         '--kill-on-bad-exit=1', '--mem', '1G', 'python', '-u', *expected]
 
 
-@pytest.mark.parametrize('script', ['dist_test', 'dist_train', 'slurm_test', 'slurm_train'])
-def test_a_missing_argument_is_named(repo, fake_launchers, script):
-    result = bash(f'tools/{script}.sh', 'first', cwd=repo, env=fake_launchers)
-    assert result.returncode != 0
-    assert 'is missing' in result.stderr
-    assert not result.stdout
+@pytest.mark.parametrize(('script', 'count'), [('dist_train', 2), ('dist_test', 3), ('slurm_train', 3), ('slurm_test', 4)])
+def test_a_missing_argument_is_named(repo, fake_launchers, script, count):
+    for given in range(count):
+        result = bash(f'tools/{script}.sh', *map(str, range(given)), cwd=repo, env=fake_launchers)
+        assert result.returncode != 0
+        assert 'is missing' in result.stderr
+        assert not result.stdout
 
 
 # The environment that demo.sh and run_tests.sh make
