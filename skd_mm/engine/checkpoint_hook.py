@@ -32,8 +32,8 @@ class PhaseCheckpointHook(Hook):
             top-1 accuracy if they are there, else the first one. Feature phases are judged by ``'spot_loss'``.
         rule: ``'greater'`` or ``'less'`` for that measure; inferred like MMEngine does if None.
         max_keep_ckpts: How many ``iter_<N>.pth`` stay; at least 2, so that there is another if the last one is damaged.
-        best_start: The value that a first measure has to better; None for plus or minus infinity. SKD's published code
-            starts at 100, so that a phase whose loss stays above has no best state.
+        best_start: The spot loss that a feature phase's first validation has to better. Defaults to infinity; SKD's
+            published code starts at 100, so that a phase whose loss stays above has no best state.
 
     Raises:
         ValueError: ``max_keep_ckpts`` is less than 2, or ``rule`` is unknown.
@@ -42,7 +42,7 @@ class PhaseCheckpointHook(Hook):
     priority = 'VERY_LOW'
 
     def __init__(self, interval: int | None = None, save_best: str | None = 'auto', rule: str | None = None,
-                 max_keep_ckpts: int = 2, best_start: float | None = None) -> None:
+                 max_keep_ckpts: int = 2, best_start: float = float('inf')) -> None:
         if max_keep_ckpts != -1 and max_keep_ckpts < 2:
             raise ValueError(f'PhaseCheckpointHook: `max_keep_ckpts` must be 2 or more (or -1 for all), not '
                              f'{max_keep_ckpts}: a damaged last checkpoint would end the run')
@@ -78,7 +78,7 @@ class PhaseCheckpointHook(Hook):
         if key is None or metrics is None:
             return
         greater = self._greater(key)
-        start = self.best_start if self.best_start is not None else float('-inf' if greater else 'inf')
+        start = self.best_start if key == SPOT_LOSS else float('-inf' if greater else 'inf')
         score = float(metrics[key])
         record = self.best.get(phase.name, dict(score=start))
         if not (score > record['score'] if greater else score < record['score']):
@@ -124,9 +124,8 @@ class PhaseCheckpointHook(Hook):
         if handover == 'last':
             return Path(runner.work_dir) / str(self.last)
         if phase_name not in self.best:
-            raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its measure never got better '
-                               f'than {self.best_start}, or was not a number; see the log, or use '
-                               "`handover='last'`")
+            raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its measure never was a number '
+                               "that bettered its start; see the log, or use `handover='last'`")
         return Path(runner.work_dir) / self.best[phase_name]['file']
 
     @staticmethod
