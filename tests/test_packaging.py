@@ -110,7 +110,12 @@ def test_slurm_scripts_take_mmsegmentations_arguments(repo, fake_launchers, scri
         '--kill-on-bad-exit=1', '--mem', '1G', 'python', '-u', *expected]
 
 
-@pytest.mark.parametrize(('script', 'count'), [('dist_train', 2), ('dist_test', 3), ('slurm_train', 3), ('slurm_test', 4)])
+@pytest.mark.parametrize(('script', 'count'), [
+    ('dist_train', 2),
+    ('dist_test', 3),
+    ('slurm_train', 3),
+    ('slurm_test', 4),
+])
 def test_a_missing_argument_is_named(repo, fake_launchers, script, count):
     for given in range(count):
         result = bash(f'tools/{script}.sh', *map(str, range(given)), cwd=repo, env=fake_launchers)
