@@ -14,8 +14,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
 from mmengine.runner import Runner
 
-from skd_mm.distillers.export import student_config
-from skd_mm.distillers.networks import find_checkpoint, find_config, load_weights
+from skd_mm.distillers.networks import find_checkpoint, load_weights, read_config
+from skd_mm.engine.export import student_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,18 +45,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Tests."""
     args = parse_args()
-    cfg = Config.fromfile(find_config(args.config))
+    cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
-    for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
-        if cfg.get(key) is None:
-            raise SystemExit(f'{args.config} has no `{key}`: there is nothing to test on')
-    checkpoint = find_checkpoint(args.checkpoint, 'student')
     cfg = student_config(cfg)
-    for key in ('val_dataloader', 'val_evaluator', 'val_cfg'):
-        cfg.pop(key, None)
+    for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
+        if not cfg.get(key):
+            raise SystemExit(f'{args.config} has no `{key}`: there is nothing to test with')
+    checkpoint = find_checkpoint(args.checkpoint, 'student')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', Path(args.config).stem)
-    cfg.load_from, cfg.resume = None, False
     if args.show or args.show_dir:
         set_visualization(cfg, args.show, args.show_dir, args.wait_time)
     if args.out:
@@ -88,6 +85,7 @@ def set_visualization(cfg: Config, show: bool, show_dir: str | None, wait_time: 
     if show_dir and 'out_dir' in known:
         hook.out_dir = show_dir
     elif show_dir:
+        cfg.setdefault('visualizer', dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]))
         cfg.visualizer.save_dir = show_dir
 
 

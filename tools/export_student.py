@@ -1,0 +1,36 @@
+"""Writes a distilled student as a config and a checkpoint that mmsegmentation or mmpretrain load by themselves."""
+
+import argparse
+from pathlib import Path
+
+import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
+from mmengine.config import DictAction
+
+from skd_mm.distillers.networks import read_config
+from skd_mm.engine.export import export_student
+
+
+def parse_args() -> argparse.Namespace:
+    """The options of this tool."""
+    parser = argparse.ArgumentParser(description='Export the student of a distillation')
+    parser.add_argument('config', help='path of the config of the distillation')
+    parser.add_argument('checkpoint', help='path of one of its checkpoints (iter_N.pth, best_*.pth), or a pattern, of '
+                        'which the newest match is taken')
+    parser.add_argument('out_dir', help='where <name>.py and <name>.pth go')
+    parser.add_argument('--name', help='name of the two files; that of the config if not given')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings that replace those of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Exports."""
+    args = parse_args()
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    for file in export_student(cfg, args.checkpoint, args.out_dir, args.name or Path(args.config).stem):
+        print(file)
+
+
+if __name__ == '__main__':
+    main()
