@@ -1,0 +1,164 @@
+"""What is counted is what the step does, and counting leaves no trace."""
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from torch import nn
+from torch.nn import functional as F
+
+from skd_mm.analysis.flops import (
+    PhaseCost,
+    build_model,
+    config_cost,
+    config_shape,
+    equal_epochs,
+    network_cost,
+    schedule_cost,
+    training_flops,
+)
+from skd_mm.distillers import Distiller
+from skd_mm.registry import MODELS
+from skd_mm.schedules import NoTeacher, Phase, Simultaneous, Stagewise
+
+SHAPE = (3, 8, 8)
+A, B, C = (2 * 64 * cin * cout * k * k for cin, cout, k in ((3, 4, 3), (4, 8, 3), (8, 2, 1)))
+
+
+@MODELS.register_module(force=True)
+class ThreeConvs(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.b = nn.Conv2d(4, 8, 3, padding=1)
+        self.c = nn.Conv2d(8, 2, 1)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        outputs = self.c(F.dropout(self.b(self.a(inputs)), training=self.training))
+        return dict(loss=outputs.mean()) if mode == 'loss' else outputs
+
+
+@pytest.fixture
+def distiller():
+    network = dict(type='skd_mm.ThreeConvs')
+    return Distiller(student=network, teacher=network, spots=['a', 'b'])
+
+
+def cost(distiller, recipe):
+    phases = recipe.phases(distiller.stage_names())
+    return [(c.truncated, c.cached, c.fill) for c in schedule_cost(distiller, phases, SHAPE)]
+
+
+def test_every_operation_of_a_step_is_counted_once(distiller):
+    # Forward of the teacher and the student as far as needed, gradients of weights, and of features that need one.
+    assert cost(distiller, Stagewise(phase_epochs=1)) == [
+        (A + A + A, A + A, A),
+        (A + B + A + B + B, B + B, 2 * A + B),
+        (A + B + C + C, C + C, A + B)]
+    alone = 2 * A + 3 * B + 3 * C
+    assert cost(distiller, NoTeacher(phase_epochs=1)) == [(alone, alone, 0)]
+    assert cost(distiller, Simultaneous(phase_epochs=1)) == [(A + B + alone, alone, A + B)]
+
+
+def test_what_learns_is_counted(distiller):
+    phases = Stagewise(phase_epochs=1).phases(distiller.stage_names())
+    costs = schedule_cost(distiller, phases, SHAPE)
+    assert [c.name for c in costs] == ['a', 'b', 'task_head']
+    assert [c.trainable for c in costs] == [4 * 27 + 4 + 8, 8 * 36 + 8, 2 * 8 + 2]
+
+
+def test_nothing_is_cached_where_the_statistics_move(distiller):
+    truncated, cached, fill = cost(distiller, Stagewise(phase_epochs=1, frozen_bn='train'))[1]
+    assert cached == truncated and fill == 0
+
+
+def test_counting_leaves_no_trace(distiller):
+    for parameter in distiller.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = {key: value.clone() for key, value in distiller.state_dict().items()}
+    distiller.eval()
+    random_state = torch.get_rng_state()
+    cost(distiller, NoTeacher(phase_epochs=1))
+    network_cost(distiller.student, SHAPE)
+    assert not any(module.training for module in distiller.modules())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    for key, value in distiller.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert all(torch.equal(parameter.grad, torch.ones_like(parameter)) for parameter in distiller.parameters())
+    assert distiller.cache is None
+
+
+# SKD's table, whose counter takes batch norm and activations for MACs too, and what torchvision's documentation says.
+@pytest.mark.parametrize('depth, paper, torchvision', [(10, 0.896, None), (18, 1.824, 1.81), (34, 3.679, 3.66)])
+def test_macs_are_those_that_others_count(depth, paper, torchvision):
+    classifier = build_model(Config(dict(default_scope='mmpretrain', model=dict(
+        type='ImageClassifier',
+        backbone=dict(type='skd_mm.ResNet', depth=depth, out_indices=(4,)),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=1000, in_channels=512)))))
+    counted = network_cost(classifier, (3, 224, 224))
+    assert 0.99 * paper < counted.macs / 1e9 < paper
+    assert torchvision is None or round(counted.macs / 1e9, 2) == torchvision
+    assert counted.parameters == sum(p.numel() for p in classifier.parameters())
+
+
+def test_a_schedule_adds_up():
+    phases = [Phase('a', ['a'], task=1, epochs=3, fraction=0.1), Phase('b', ['b'], task=1, iters=5)]
+    costs = [PhaseCost('a', 1, truncated=100, cached=10, fill=90), PhaseCost('b', 1, 1000, 400, 600)]
+    total = training_flops(costs, phases, images=250, batch_size=8)
+    # 25 images give 3 iterations an epoch; the second phase sees 40 of its 250 images.
+    assert total.iterations == 9 + 5
+    assert total.truncated == 9 * 8 * 100 + 5 * 8 * 1000
+    assert total.cached == 9 * 8 * 10 + 25 * 90 + 5 * 8 * 400 + 40 * 600
+    by_class = training_flops(costs, phases, images=lambda fraction: {0.1: 32, 1.0: 250}[fraction], batch_size=8)
+    assert by_class.iterations == 3 * 4 + 5
+    with pytest.raises(ValueError, match='7 training images are fewer than one batch of 8'):
+        training_flops(costs, phases, images=70, batch_size=8)
+
+
+def test_equal_epochs():
+    # 20 images give two iterations of 8, so an epoch costs 16 times an image.
+    assert equal_epochs(16 * 700, 100, images=20, batch_size=8) == 7
+    assert equal_epochs(int(16 * 100 * 7.6), 100, images=20, batch_size=8) == 8
+    assert equal_epochs(1, 100, images=20, batch_size=8) == 1
+    with pytest.raises(ValueError, match='fewer than one batch'):
+        equal_epochs(1, 100, images=7, batch_size=8)
+
+
+def pipeline(*steps):
+    return ConfigDict(train_dataloader=dict(dataset=dict(dataset=dict(pipeline=list(steps)))))
+
+
+@pytest.mark.parametrize('cfg, size', [
+    (pipeline(dict(type='Resize', scale=(40, 20)), dict(type='PackSegInputs')), (20, 40)),
+    (pipeline(dict(type='RandomResize', scale=(400, 200)), dict(type='RandomCrop', crop_size=(16, 32))), (16, 32)),
+    (pipeline(dict(type='RandomResizedCrop', scale=24)), (24, 24)),
+    (pipeline(dict(type='RandomCrop', crop_size=32, padding=4)), (32, 32))])
+def test_the_size_is_that_of_the_training_images(distiller, cfg, size):
+    assert config_shape(cfg, distiller) == (3, *size)
+
+
+def test_padding_belongs_to_the_size(distiller):
+    distiller.data_preprocessor.size_divisor = 16
+    assert config_shape(pipeline(dict(type='Resize', scale=(40, 20))), distiller) == (3, 32, 48)
+    with pytest.raises(ValueError, match='cannot be told'):
+        config_shape(pipeline(), distiller)
+
+
+def test_a_config_is_counted_without_its_checkpoints(monkeypatch):
+    network = dict(type='skd_mm.ThreeConvs')
+    cfg = Config(dict(
+        model=dict(type='skd_mm.Distiller', student=network, teacher=dict(network, checkpoint='is/not/there.pth'),
+                   spots=['a', 'b']),
+        schedule=dict(type='Stagewise', phase_epochs=1)))
+    logger, said = MMLogger.get_current_instance(), []
+    level = logger.level
+    monkeypatch.setattr(logger, 'callHandlers', said.append)
+    _, phases, costs = config_cost(cfg, SHAPE)
+    assert [phase.name for phase in phases] == [c.name for c in costs] == ['a', 'b', 'task_head']
+    assert costs[0].truncated == 3 * A
+    assert not said and logger.level == level
+    cfg.pop('schedule')
+    with pytest.raises(ValueError, match='no `schedule`'):
+        config_cost(cfg, SHAPE)
