@@ -10,7 +10,16 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skd_mm.features import FeatureCache, Network, Stage, needed_outputs, split_stages, stand_in
+from skd_mm.features import (
+    FeatureCache,
+    Network,
+    Stage,
+    backbone_stages,
+    match_stages,
+    needed_outputs,
+    split_stages,
+    stand_in,
+)
 from skd_mm.registry import MODELS
 from skd_mm.utils import did_you_mean
 
@@ -48,7 +57,8 @@ class Distiller(BaseModel):
         teacher: The same for the teacher; its checkpoint must fit completely. ``mode='train'`` runs its BN on batch
             statistics, as SKD's published segmentation code does (the running ones still stay as they are). None
             where nothing is distilled.
-        spots: Module names, or dicts with the arguments of :class:`Spot`.
+        spots: Module names, or dicts with the arguments of :class:`Spot`; ``'backbone'`` for one spot at the end of
+            each of the backbone's own stages, with connectors where they are needed.
         input_shape: ``(C, H, W)`` of the zeros with which both networks are run once to learn stages and shapes.
             Defaults to 64×64 with the channels of the first convolution.
         data_preprocessor: Used where the student's config has none.
@@ -69,7 +79,7 @@ class Distiller(BaseModel):
     def __init__(self,
                  student: Mapping[str, Any],
                  teacher: Mapping[str, Any] | None = None,
-                 spots: Sequence[str | Mapping[str, Any]] = (),
+                 spots: str | Sequence[str | Mapping[str, Any]] = (),
                  input_shape: Sequence[int] | None = None,
                  data_preprocessor: Mapping[str, Any] | None = None) -> None:
         network = build_network(student, 'student', data_preprocessor)
@@ -80,18 +90,23 @@ class Distiller(BaseModel):
         self._teacher = _Shared(self._build_teacher(teacher) if teacher is not None else None)
         self._learnable = [parameter for parameter in network.parameters() if parameter.requires_grad]
 
-        cfgs = [spot_config(cfg) for cfg in spots]
-        names = [cfg['name'] for cfg in cfgs]
-        if len(set(names)) < len(names):
-            raise ValueError(f'model.spots: each needs a `name` of its own, not {names}')
         shape = tuple(input_shape or (_input_channels(network), 64, 64))
-        self.stages: list[Stage]
-        self.stages, features = self._probe(self.student_network, [cfg['student'] for cfg in cfgs], shape)
-        targets = {}
         if self.teacher is not None:
             self.teacher_network = Network(self.teacher, 'teacher')
             self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
-            targets = self._probe(self.teacher_network, list({cfg['teacher'] for cfg in cfgs}), shape)[1]
+        cfgs = [spot_config(cfg) for cfg in (self._backbone_spots(shape) if spots == 'backbone' else spots)]
+        names = [cfg['name'] for cfg in cfgs]
+        if len(set(names)) < len(names):
+            raise ValueError(f'model.spots: each needs a `name` of its own, not {names}')
+        self.stages: list[Stage]
+        self.stages, features = self._probe(
+            self.student_network, shape, lambda call: split_stages(
+                self.student_network, call, [cfg['student'] for cfg in cfgs]))
+        targets = {}
+        if self.teacher is not None:
+            targets = self._probe(
+                self.teacher_network, shape, lambda call: split_stages(
+                    self.teacher_network, call, list({cfg['teacher'] for cfg in cfgs})))[1]
         # A stage is named by its spot, in the order of the forward; a module name has dots, a ModuleDict's key none.
         by_module = {cfg['student']: cfg for cfg in cfgs}
         self.stages = [Stage(by_module[stage.name]['name'], stage.modules) if stage.name in by_module else stage
@@ -120,15 +135,28 @@ class Distiller(BaseModel):
                 module.momentum = 0.0  # batch statistics are used, the running ones do not move
         return teacher
 
+    def _backbone_spots(self, shape: Sequence[int]) -> list[Mapping[str, Any]]:
+        """A spot at the end of each stage that both backbones have."""
+        student = self._probe(self.student_network, shape, lambda call: backbone_stages(self.student_network, call))
+        if self.teacher is None:
+            return [dict(student=name) for name, _ in student]
+        teacher = self._probe(self.teacher_network, shape, lambda call: backbone_stages(self.teacher_network, call))
+        pairs, alone = match_stages(student, teacher)
+        if alone:
+            print_log(f'model.spots: these stages have no partner of their resolution: {alone}', logger='current',
+                      level=logging.WARNING)
+        return [dict(student=one, teacher=other, connector='auto') for one, other in pairs]
+
     @staticmethod
-    def _probe(network: Network, cuts: Sequence[str], shape: Sequence[int]) -> tuple[list[Stage], dict[str, Tensor]]:
+    def _probe(network: Network, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
+        """Looks at a network while it runs on zeros, in eval mode."""
         training = {module: module.training for module in network.model.modules()}
         network.model.eval()
         try:
-            return split_stages(network, lambda: network.model(torch.zeros(1, *shape), mode='tensor'), cuts)
-        except (KeyError, RuntimeError) as error:
-            if cuts and isinstance(error, KeyError):
-                raise KeyError(f'model.spots: {error.args[0]}') from None
+            return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
+        except KeyError as error:
+            raise KeyError(f'model.spots: {error.args[0]}') from None
+        except RuntimeError as error:
             raise RuntimeError(f'the {network.role} could not be run on zeros of shape {list(shape)}; set '
                                f'model.input_shape to a size that it takes: {error}') from error
         finally:

@@ -1,6 +1,7 @@
 """Building the teacher and the student from what OpenMMLab already has: a config and a checkpoint."""
 
 import glob
+import importlib.util
 import logging
 import os
 from collections.abc import Mapping
@@ -27,30 +28,31 @@ def find_config(path: str) -> str:
             or a model zoo's name such as ``'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'``.
 
     Returns:
-        A path or name that ``Config.fromfile`` and ``get_config`` take.
+        A path that exists.
 
     Raises:
         FileNotFoundError: There is no such file; the closest names in its folder are given.
     """
-    if '::' in path:
-        return path
-    package = Path(skd_mm.__file__).parent
-    for root in (Path(), package.parent, package / '.mim'):
-        if (root / path).is_file():
-            return str(root / path)
-    folder = next((root / path for root in (Path(), package.parent, package / '.mim')
-                   if (root / path).parent.is_dir()), Path(path)).parent
+    package, zoo, name = path.rpartition('::')
+    if zoo:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(f'{path!r}: there is no package {package!r} whose configs could be read')
+        roots = [Path(spec.submodule_search_locations[0]) / '.mim' / 'configs']
+    else:
+        installed = Path(skd_mm.__file__).parent
+        roots = [Path(), installed.parent, installed / '.mim']
+    for root in roots:
+        if (root / name).is_file():
+            return str(root / name)
+    folder = next((root / name for root in roots if (root / name).parent.is_dir()), roots[0] / name).parent
     names = [file.name for file in folder.glob('*.py')] if folder.is_dir() else []
-    raise FileNotFoundError(f'there is no config {path!r}{did_you_mean(Path(path).name, names)}')
+    raise FileNotFoundError(f'there is no config {path!r}{did_you_mean(Path(name).name, names)}')
 
 
 def read_config(path: str) -> Config:
     """Reads a config file or a config of an installed model zoo, see :func:`find_config`."""
-    path = find_config(path)
-    if '::' not in path:
-        return Config.fromfile(path)
-    from mmengine.hub import get_config
-    return get_config(path)
+    return Config.fromfile(find_config(path))
 
 
 def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str | None]:

@@ -3,6 +3,6 @@
 from .baselines import FitNets, NoTeacher, Simultaneous
 from .phase import Phase
 from .recipe import Phases, Recipe
-from .stagewise import Stagewise
+from .stagewise import BackboneFirst, Stagewise
 
-__all__ = ['FitNets', 'NoTeacher', 'Phase', 'Phases', 'Recipe', 'Simultaneous', 'Stagewise']
+__all__ = ['BackboneFirst', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Recipe', 'Simultaneous', 'Stagewise']

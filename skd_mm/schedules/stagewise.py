@@ -1,4 +1,4 @@
-"""SKD: Data Efficient Stagewise Knowledge Distillation (arXiv 1911.06786)."""
+"""Stage by stage: SKD (arXiv 1911.06786) and SSKD (arXiv 1812.01819)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,3 +37,35 @@ class Stagewise(Recipe):
             raise ValueError(f'{self.where}: the model has no spots to walk along; name them in `model.spots`')
         return [*(self.phase(stage, [stage], spots={stage: 1.0}) for stage in stages[:-1]),
                 self.phase(stages[-1], [stages[-1]], task=1.0)]
+
+
+@RECIPES.register_module()
+class BackboneFirst(Recipe):
+    """The backbone stage by stage, then all the rest at once on the task loss (SSKD, arXiv 1812.01819).
+
+    Phase *k* trains the backbone's stage *k* (with its connector) on the loss of its spot alone, without labels; the
+    stages before it are fixed. Then the backbone is fixed, and what lies behind it learns from the ground truth alone.
+    Spots outside the backbone are not used. What is left open by the paper is this project's choice: "SSKD, our
+    settings".
+
+    Args:
+        head: Attributes of the last phase that differ.
+        **kwargs: As for :class:`Recipe`.
+
+    Example:
+        >>> schedule = dict(type='BackboneFirst', phase_epochs=50)
+    """
+
+    def __init__(self, head: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if head:
+            self.overrides['task_head'] = {**self.overrides.get('task_head', {}), **head}
+
+    def build(self, stages: Sequence[str]) -> list[Phase]:
+        """One phase a stage of the backbone, and one for the rest."""
+        backbone = [stage for stage in stages[:-1] if stage.split('.')[0] == 'backbone']
+        if not backbone:
+            raise ValueError(f"{self.where}: the model has no spot in its backbone; `model.spots='backbone'` puts one "
+                             'behind each of its stages')
+        return [*(self.phase(stage, [stage], spots={stage: 1.0}) for stage in backbone),
+                self.phase(stages[-1], stages[len(backbone):], task=1.0)]

@@ -1,0 +1,80 @@
+"""The stages that a backbone has of its own, and which of two backbones' stages belong together."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from .network import Network
+
+# What OpenMMLab's backbones call them: a list of attribute names, or a container of modules.
+_LISTS = ('res_layers', 'layers', 'stages')
+
+Outputs = list[tuple[str, Tensor]]
+
+
+def backbone_stages(network: Network, call: Callable[[], Any]) -> Outputs:
+    """Finds the stages of ``model.backbone``, as the backbone itself names them.
+
+    Args:
+        network: A model with a ``backbone``.
+        call: What runs it once; see :func:`split_stages`.
+
+    Returns:
+        For each stage the name of the module at its end and its output, in the order of the forward.
+
+    Raises:
+        ValueError: The model has no backbone, or the backbone no stages under a known name.
+    """
+    backbone = getattr(network.model, 'backbone', None)
+    if backbone is None:
+        raise ValueError(f'the {network.role} ({type(network.model).__name__}) has no backbone: name the spots '
+                         'one by one')
+    finished = [(path, output) for path, output in network.trace(call) if isinstance(output, Tensor)]
+    stages = next(filter(None, (_names(backbone, name) for name in _LISTS)), [])
+    ends: Outputs = []
+    for stage in stages:
+        path = f'backbone.{stage}'
+        # A stage that is a mere list of modules, or returns more than a tensor, ends with its last module.
+        inside = [(name, output) for name, output in finished if name == path or name.startswith(f'{path}.')]
+        if inside:
+            ends.append(inside[-1])
+    if not ends:
+        raise ValueError(f'the backbone of the {network.role} ({type(backbone).__name__}) has no list of stages under '
+                         f'one of the names {_LISTS}: name the spots one by one')
+    return ends
+
+
+def match_stages(student: Outputs, teacher: Outputs) -> tuple[list[tuple[str, str]], list[str]]:
+    """Says which of the student's stages is compared with which of the teacher's.
+
+    As many stages on both sides are paired in their order. Otherwise the last stage of each resolution stands for it,
+    and equal resolutions are paired.
+
+    Args:
+        student: What :func:`backbone_stages` gave for the student.
+        teacher: The same for the teacher, run on an input of the same size.
+
+    Returns:
+        Pairs of names, and the names on either side that have no partner.
+    """
+    if len(student) == len(teacher):
+        return [(one, other) for (one, _), (other, _) in zip(student, teacher, strict=True)], []
+    last_s, last_t = _by_resolution(student), _by_resolution(teacher)
+    pairs = [(name, last_t[size]) for size, name in last_s.items() if size in last_t]
+    paired = {name for pair in pairs for name in pair}
+    return pairs, [name for name, _ in [*student, *teacher] if name not in paired]
+
+
+def _by_resolution(stages: Outputs) -> dict[Sequence[int], str]:
+    return {tuple(output.shape[2:]): name for name, output in stages}
+
+
+def _names(backbone: nn.Module, attribute: str) -> list[str]:
+    """Names below the backbone of the stages in a list of attribute names or a container of modules."""
+    value = getattr(backbone, attribute, None)
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return list(value)
+    if isinstance(value, nn.ModuleList | nn.Sequential):
+        return [f'{attribute}.{name}' for name, _ in value.named_children()]
+    return []
