@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
 from mmengine.config import DictAction
 
 from skd_mm.distillers.networks import read_config

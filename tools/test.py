@@ -8,7 +8,6 @@ import os.path as osp
 from pathlib import Path
 from typing import Any
 
-import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
@@ -74,18 +73,17 @@ def arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:
 
 
 def set_visualization(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
-    """Turns the hook that paints predictions on; mmsegmentation's and mmpretrain's have different arguments."""
+    """Turns the hook that paints predictions on, for every image."""
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise SystemExit('--show and --show-dir need `default_hooks.visualization` in the config, such as '
                          "dict(type='SegVisualizationHook')")
     known = arguments(HOOKS, hook, cfg.get('default_scope'))
-    hook.update(show=show, wait_time=wait_time)
-    hook.update({'draw': True} if 'draw' in known else {'enable': True, 'interval': 1})
+    # mmsegmentation's hook is turned on by `draw`, mmpretrain's by `enable`.
+    hook.update({'draw' if 'draw' in known else 'enable': True}, interval=1, show=show, wait_time=wait_time)
     if show_dir and 'out_dir' in known:
         hook.out_dir = show_dir
     elif show_dir:
-        cfg.setdefault('visualizer', dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]))
         cfg.visualizer.save_dir = show_dir
 
 

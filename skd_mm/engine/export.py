@@ -19,8 +19,8 @@ from .checkpoint_hook import replace_synced
 _TRAINING = ('schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',
              'val_cfg', 'val_dataloader', 'val_evaluator', 'custom_hooks')
 # What the config of an exported network has, in this order: a reader sees the network first.
-_EXPORTED = ('default_scope', 'custom_imports', 'model', 'test_dataloader', 'test_evaluator', 'test_cfg', 'tta_model',
-             'tta_pipeline', 'default_hooks', 'env_cfg', 'visualizer', 'log_level')
+_EXPORTED = ('default_scope', 'custom_imports', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator',
+             'test_cfg', 'tta_model', 'tta_pipeline', 'default_hooks', 'env_cfg', 'visualizer', 'log_level')
 
 
 def student_config(cfg: Config) -> Config:
@@ -56,6 +56,9 @@ def student_config(cfg: Config) -> Config:
     metrics = cfg.test_evaluator
     if isinstance(metrics, (list, tuple)):
         cfg.test_evaluator = [metric for metric in metrics if metric['type'] != f'{SCOPE}.SpotLossMetric']
+    if cfg.get('default_scope') == 'mmseg' and cfg.get('visualizer') is None:
+        # mmsegmentation's inferencer, and its hook that paints predictions, ask for one.
+        cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
     for key in _TRAINING:
         cfg.pop(key, None)
     cfg.load_from, cfg.resume = None, False
@@ -116,6 +119,9 @@ def exported_config(cfg: Config) -> Config:
         measures of skd_mm are found by their prefix when a test asks for them.
     """
     cfg = student_config(cfg)
+    dataset = (cfg.test_dataloader or {}).get('dataset', {})
+    # mmsegmentation's inference_model reads this name, its inferencer that of the loader's data set.
+    cfg.test_pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
     if isinstance(cfg.get('default_hooks'), dict):
         cfg.default_hooks = {key: hook for key, hook in cfg.default_hooks.items()
                              if not (isinstance(hook, dict) and _is_ours(hook)) and key != 'checkpoint'}

@@ -1,0 +1,95 @@
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+
+def measures(folder):
+    return json.loads(next(folder.glob('*/*.json')).read_text())
+
+
+def predictions(distillation, flip=False):
+    """Label images by hand: normalise, run, take the most likely class."""
+    found = {}
+    for name in 'abc':
+        image = cv2.cvtColor(cv2.imread(str(distillation.folder / 'test' / f'{name}.png')), cv2.COLOR_BGR2RGB)
+        inputs = ((torch.from_numpy(image).float() - 100) / 50).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            logits = distillation.student.encode_decode(inputs, [dict(img_shape=(32, 64))]).softmax(1)
+            if flip:
+                flipped = distillation.student.encode_decode(inputs.flip(-1), [dict(img_shape=(32, 64))])
+                logits = logits + flipped.softmax(1).flip(-1)
+        found[name] = logits[0].argmax(0).numpy()
+    return found
+
+
+def mean_iou(distillation, found):
+    both, either = np.zeros(11), np.zeros(11)
+    for name, prediction in found.items():
+        truth = cv2.imread(str(distillation.folder / 'testannot' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+        prediction = np.where(truth == 11, 99, prediction)
+        for label in range(11):
+            both[label] += ((prediction == label) & (truth == label)).sum()
+            either[label] += ((prediction == label) | (truth == label)).sum()
+    return round(100 * (both / either).mean(), 2)
+
+
+def test_the_student_is_tested_without_its_teacher(run_tool, distillation):
+    work_dir, out, show = (distillation.folder / name for name in ('work', 'out', 'show'))
+    run_tool('test.py', distillation.config, distillation.folder / 'iter_*.pth', '--work-dir', work_dir,
+             '--out', out, '--show-dir', show)
+    found = predictions(distillation)
+    assert len(np.unique(found['a'])) > 1
+    for name in 'abc':
+        np.testing.assert_array_equal(cv2.imread(str(out / f'{name}.png'), cv2.IMREAD_UNCHANGED), found[name])
+    assert measures(work_dir)['mIoU'] == pytest.approx(mean_iou(distillation, found), abs=0.006)
+    assert len(list(show.rglob('*.png'))) == 3
+
+
+def test_exported_students_and_plain_configs_score_the_same(run_tool, distillation):
+    files = distillation.folder / 'exported'
+    run_tool('export_student.py', distillation.config, distillation.checkpoint, files)
+    run_tool('test.py', distillation.config, distillation.checkpoint, '--work-dir', distillation.folder / 'one')
+    run_tool('test.py', files / 'skd_tiny.py', files / 'skd_tiny.pth', '--work-dir', distillation.folder / 'two')
+    one, two = (measures(distillation.folder / name) for name in ('one', 'two'))
+    assert one['mIoU'] == two['mIoU'] == pytest.approx(mean_iou(distillation, predictions(distillation)), abs=0.006)
+
+
+def test_tta_and_out_as_one_file(run_tool, distillation):
+    out = distillation.folder / 'predictions.pkl'
+    run_tool('test.py', distillation.config, distillation.checkpoint, '--work-dir', distillation.folder / 'work',
+             '--tta', '--out', out)
+    found = predictions(distillation, flip=True)
+    results = pickle.loads(out.read_bytes())
+    for name, result in zip('abc', results, strict=True):
+        np.testing.assert_array_equal(result['pred_sem_seg']['data'][0].numpy(), found[name])
+    assert not np.array_equal(found['a'], predictions(distillation)['a'])
+
+
+def test_cfg_options_replace_the_config(run_tool, distillation):
+    run_tool('test.py', distillation.config, distillation.checkpoint, '--work-dir', distillation.folder / 'work',
+             '--cfg-options', 'test_evaluator.iou_metrics=mFscore')
+    assert 'mFscore' in measures(distillation.folder / 'work')
+
+
+@pytest.mark.parametrize('args, error, words', [
+    (['--cfg-options', 'model.student.backbone.depth=14'], ValueError, 'does not fit the student'),
+    (['--cfg-options', 'test_dataloader=None'], SystemExit, 'has no `test_dataloader`'),
+    (['--cfg-options', 'tta_model=None', '--tta'], SystemExit, 'needs `tta_model`'),
+    (['--cfg-options', 'test_evaluator.type=DumpResults', '--out', 'x'], SystemExit, 'ends in .pkl'),
+    (['--cfg-options', 'default_hooks.visualization=None', '--show'], SystemExit, 'default_hooks.visualization'),
+])
+def test_one_clear_error(run_tool, distillation, args, error, words):
+    with pytest.raises(error, match=words):
+        run_tool('test.py', distillation.config, distillation.checkpoint, '--work-dir', distillation.folder / 'work',
+                 *args)
+
+
+def test_a_missing_checkpoint_is_named_and_nothing_is_written(run_tool, distillation):
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'iter_3.pth'"):
+        run_tool('test.py', distillation.config, distillation.folder / 'iter_33.pth', '--work-dir',
+                 distillation.folder / 'work')
+    assert not (distillation.folder / 'work').exists()
