@@ -29,7 +29,9 @@ def test_layout_is_camvids(tmp_path):
         dataset = CamVidDataset(data_root=str(root), data_prefix=dict(img_path=split, seg_map_path=split + 'annot'))
         assert len(dataset) == count
     image, label = (cv2.imread(str(root / folder / 'scene_0000.png'), -1) for folder in ('train', 'trainannot'))
-    assert image.shape == (32, 48, 3) and label.shape == (32, 48)
+    drawn = street_scene((32, 48), (0, 0, 0))
+    np.testing.assert_array_equal(image[..., ::-1], drawn[0])
+    np.testing.assert_array_equal(label, drawn[1])
 
 
 def test_same_seed_same_bytes_other_seed_other_pictures(tmp_path):
