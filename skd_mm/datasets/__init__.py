@@ -1,6 +1,10 @@
 from .camvid import CamVidDataset
+from .cifar import CIFAR10, CIFAR100
 from .fraction import fraction_indices, sample_names, write_fraction
 from .street_scenes import make_street_scenes
 from .transforms import ResizeMask
 
-__all__ = ['CamVidDataset', 'ResizeMask', 'fraction_indices', 'make_street_scenes', 'sample_names', 'write_fraction']
+__all__ = [
+    'CIFAR10', 'CIFAR100', 'CamVidDataset', 'ResizeMask', 'fraction_indices', 'make_street_scenes', 'sample_names',
+    'write_fraction'
+]
