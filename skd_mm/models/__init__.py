@@ -1,6 +1,18 @@
-"""Networks that OpenMMLab lacks: the ResNets and the U-Net decode head of SKD."""
+"""Networks that OpenMMLab lacks: those of SKD, and the CIFAR networks that distillation is compared on."""
 
-from .backbones import ResNet
+from .backbones import (
+    CIFARVGG,
+    CIFARMobileNetV2,
+    CIFARResNet,
+    CIFARShuffleNetV1,
+    CIFARShuffleNetV2,
+    ResNet,
+    WideResNet,
+)
 from .decode_heads import UNetHead
+from .necks import ConcatPooling
 
-__all__ = ['ResNet', 'UNetHead']
+__all__ = [
+    'CIFARVGG', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling', 'ResNet',
+    'UNetHead', 'WideResNet'
+]

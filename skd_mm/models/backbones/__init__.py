@@ -1,5 +1,12 @@
 """Backbones."""
 
+from .cifar_mobilenet_v2 import CIFARMobileNetV2
+from .cifar_resnet import CIFARResNet
+from .cifar_shufflenet import CIFARShuffleNetV1, CIFARShuffleNetV2
+from .cifar_vgg import CIFARVGG
 from .resnet import ResNet
+from .wide_resnet import WideResNet
 
-__all__ = ['ResNet']
+__all__ = [
+    'CIFARVGG', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ResNet', 'WideResNet'
+]

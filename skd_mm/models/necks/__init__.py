@@ -1,0 +1,5 @@
+"""Necks."""
+
+from .concat_pooling import ConcatPooling
+
+__all__ = ['ConcatPooling']
