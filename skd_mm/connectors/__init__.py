@@ -1,6 +1,14 @@
 """How unequal features are made comparable."""
 
+from .embedding import Embed
+from .factor import Paraphraser, ParaphraserDecoder, Translator
+from .pooling import GlobalPool, PoolToSmaller
 from .projection import Conv1x1
+from .regression import ConvReg
 from .resize import Resize
+from .variance import VarianceHead
 
-__all__ = ['Conv1x1', 'Resize']
+__all__ = [
+    'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Paraphraser', 'ParaphraserDecoder', 'PoolToSmaller', 'Resize',
+    'Translator', 'VarianceHead'
+]

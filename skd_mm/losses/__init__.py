@@ -1,6 +1,17 @@
 """What is compared: losses between a student's and a teacher's feature, one family a file."""
 
-from .base import SpotLoss
+from .attention import ATLoss
+from .base import Feature, RelationalLoss, SpotLoss
+from .contrastive import CRDLoss
+from .factor import FTLoss
+from .flow import FSPLoss
 from .hint import MSELoss
+from .information import VIDLoss
+from .logits import KDLoss
+from .neuron import NSTLoss
+from .similarity import CCLoss, PKTLoss, RKDLoss, SPLoss
 
-__all__ = ['MSELoss', 'SpotLoss']
+__all__ = [
+    'ATLoss', 'CCLoss', 'CRDLoss', 'FSPLoss', 'FTLoss', 'Feature', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKTLoss', 'RKDLoss',
+    'RelationalLoss', 'SPLoss', 'SpotLoss', 'VIDLoss'
+]

@@ -1,6 +1,12 @@
 """What every loss at a spot has in common."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+
+Feature = Tensor | tuple[Tensor, ...]
+"""What is compared: a tensor ``[B, ...]``, or several of them where a loss needs more than one from each network."""
 
 
 class SpotLoss(nn.Module):
@@ -10,22 +16,116 @@ class SpotLoss(nn.Module):
     that; none of it is the loss's affair. A loss that compares samples with each other cannot do so: it sets
     ``relational`` and returns a scalar.
 
+    A subclass implements :meth:`compare`. It is called outside of autocast with features of at least float32: a
+    softmax, a norm or an eps is worth nothing in 8 or 11 bits.
+
     Attributes:
         relational: Whether the result is one scalar for the batch instead of ``[B]``.
         same_shape: Whether both features must have the same shape; checked before the training starts.
+        needs: What the loss can use beside the features, as names of keyword arguments of :meth:`forward`:
+            ``'labels'``, the ground truth, ``[B]`` classes or ``[B, H, W]`` maps of them. Each may be left out.
     """
 
     relational = False
     same_shape = True
+    needs: tuple[str, ...] = ()
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(self, student: Feature, teacher: Feature, **context: Tensor | None) -> Tensor:
         """Compares two features.
 
         Args:
             student: ``[B, ...]``, the student's feature behind its connector.
-            teacher: ``[B, ...]``, the teacher's, without a graph.
+            teacher: ``[B, ...]``, the teacher's behind its own; it has a graph only where that connector learns.
+            **context: What :attr:`needs` names; the batch is the first dimension of all of it.
+
+        Returns:
+            ``[B]``, or a scalar where ``relational``.
+        """
+        with torch.autocast(parts(student)[0].device.type, enabled=False):
+            return self.compare(precise(student), precise(teacher), **context)
+
+    def compare(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The loss itself.
+
+        Args:
+            *args: The student's and the teacher's feature as in :meth:`forward`, in float32 or float64.
+            **kwargs: The context, as in :meth:`forward`.
 
         Returns:
             ``[B]``, or a scalar where ``relational``.
         """
         raise NotImplementedError
+
+
+class RelationalLoss(SpotLoss):
+    """Compares the relations between the samples of a batch instead of the samples.
+
+    The relations of a part of the batch are not a part of the relations of the batch: where some samples are left
+    out, they must be left out of both features before the loss is called.
+
+    Attributes:
+        minimum: How many samples the loss needs. With fewer there is nothing to compare: it is zero, connected to the
+            graph with gradients that are zero, so that every process of a distributed run has the same backward.
+    """
+
+    relational = True
+    same_shape = False
+    minimum = 2
+
+    def forward(self, student: Feature, teacher: Feature, **context: Tensor | None) -> Tensor:
+        """Compares two batches of features.
+
+        Args:
+            student: ``[B, ...]``, the student's features behind its connector.
+            teacher: ``[B, ...]``, the teacher's behind its own.
+            **context: As for :class:`SpotLoss`.
+
+        Returns:
+            A scalar; 0 where ``B`` is less than :attr:`minimum`.
+        """
+        if len(parts(student)[0]) < self.minimum:
+            # A sum over no samples, not a product with zero: that would make NaN of an infinite feature.
+            return torch.stack([part[:0].sum() for part in (*parts(precise(student)), *parts(precise(teacher)))]).sum()
+        return super().forward(student, teacher, **context)
+
+
+def parts(feature: Feature) -> tuple[Tensor, ...]:
+    """The tensors of which a feature consists."""
+    return (feature,) if isinstance(feature, Tensor) else tuple(feature)
+
+
+def precise(feature: Any) -> Any:
+    """A feature in float32 at least; float64 stays as it is.
+
+    Args:
+        feature: A tensor, or a tuple of tensors.
+
+    Returns:
+        The same, a tensor or a tuple.
+    """
+    if isinstance(feature, Tensor):
+        return feature.to(torch.promote_types(feature.dtype, torch.float32))
+    return tuple(precise(part) for part in feature)
+
+
+def require_maps(name: str, student: Tensor, teacher: Tensor) -> None:
+    """Refuses features that are not maps of the same positions.
+
+    Args:
+        name: The loss's name, for the message.
+        student: Should be ``[B, C, H, W]``.
+        teacher: Should be ``[B, C', H, W]``.
+
+    Raises:
+        ValueError: They are not; the message says what would help.
+    """
+    if not (isinstance(student, Tensor) and isinstance(teacher, Tensor) and student.dim() == teacher.dim() == 4):
+        raise ValueError(f'{name} compares feature maps [B, C, H, W], not {shapes(student)} and {shapes(teacher)}')
+    if student.shape[2:] != teacher.shape[2:]:
+        raise ValueError(f'{name} compares maps of the same resolution, not {shapes(student)} and {shapes(teacher)}: '
+                         "put dict(type='PoolToSmaller') on both sides, as `connector` and as `teacher_connector`")
+
+
+def shapes(feature: Feature) -> str:
+    """The shape or shapes of a feature, for messages."""
+    return ' and '.join(str(list(part.shape)) for part in parts(feature))

@@ -1,0 +1,64 @@
+"""Connectors that give up resolution."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skd_mm.registry import CONNECTORS
+
+
+@CONNECTORS.register_module()
+class PoolToSmaller(nn.Module):
+    """Average-pools a feature map to its partner's resolution along each axis where it is the finer of the two.
+
+    On both sides of a spot it brings both to the coarser resolution, without a choice of which network that is; this is
+    how the benchmark that SAKD (arXiv 2205.02399) is built on compares maps in AT, NST, FT and VID.
+
+    Args:
+        in_channels: Not used; there so that every connector can be given both channel counts.
+        out_channels: Not used.
+
+    Example:
+        >>> pool = dict(type='PoolToSmaller')
+        >>> spot = dict(student='backbone.layer2', connector=pool, teacher_connector=pool, loss=dict(type='ATLoss'))
+    """
+
+    def __init__(self, in_channels: int = 0, out_channels: int = 0) -> None:
+        super().__init__()
+
+    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+        """Pools a feature map.
+
+        Args:
+            feature: ``[B, C, H, W]``.
+            partner: ``[B, ?, H', W']``.
+
+        Returns:
+            ``[B, C, min(H, H'), min(W, W')]``; the feature itself where it is not the finer one.
+        """
+        size = min(feature.shape[2], partner.shape[2]), min(feature.shape[3], partner.shape[3])
+        return feature if feature.shape[2:] == size else F.adaptive_avg_pool2d(feature, size)
+
+
+@CONNECTORS.register_module()
+class GlobalPool(nn.Module):
+    """Averages a feature map over its positions, for losses on pooled features (RKD, PKT).
+
+    Args:
+        in_channels: Not used; there so that every connector can be given both channel counts.
+        out_channels: Not used.
+    """
+
+    def __init__(self, in_channels: int = 0, out_channels: int = 0) -> None:
+        super().__init__()
+
+    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+        """Pools a feature.
+
+        Args:
+            feature: ``[B, C, ...]``.
+            partner: The feature on the other side; not used.
+
+        Returns:
+            ``[B, C]``.
+        """
+        return feature if feature.dim() == 2 else feature.flatten(2).mean(2)

@@ -1,0 +1,54 @@
+"""Connectors that predict a distribution."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skd_mm.registry import CONNECTORS
+
+
+@CONNECTORS.register_module()
+class VarianceHead(nn.Module):
+    """Predicts the partner's feature map as a Gaussian: a mean from three 1×1 convolutions, a variance a channel.
+
+    Variational information distillation (Ahn et al., arXiv 1904.05835, Sec. 2), in the form of SAKD's table (arXiv
+    2205.02399): the convolutions have the partner's width, no bias and a ReLU between them, the variance is
+    ``σ^2 = softplus(α) + ε`` with one learnt ``α`` a channel. For the loss ``VIDLoss``.
+
+    Args:
+        in_channels: Channels of the feature it is given; filled in by the distiller.
+        out_channels: Channels of the feature on the other side; filled in by the distiller.
+        init_variance: Where the variance starts. Defaults to 5.
+        eps: The least variance, ``ε``. Defaults to 1e-5.
+
+    Raises:
+        ValueError: The variance would start at ``eps`` or below.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, init_variance: float = 5.0, eps: float = 1e-5) -> None:
+        super().__init__()
+        if not init_variance > eps > 0:
+            raise ValueError(f'VarianceHead: `init_variance` ({init_variance}) must be above `eps` ({eps}), and both '
+                             'above 0')
+        self.mean = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 1, bias=False), nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 1, bias=False))
+        self.alpha = nn.Parameter(torch.full((out_channels, 1, 1), math.log(math.expm1(init_variance - eps))))
+        self.eps = eps
+
+    def forward(self, feature: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicts the partner.
+
+        Args:
+            feature: ``[B, in_channels, H, W]``.
+            partner: The feature on the other side; not used.
+
+        Returns:
+            The mean, ``[B, out_channels, H, W]``, and the variance, ``[B, out_channels, 1, 1]``, the same for all
+            samples; it has the batch's dimension so that samples can be chosen from both alike.
+        """
+        mean = self.mean(feature)
+        return mean, (F.softplus(self.alpha) + self.eps).expand(len(feature), -1, -1, -1)
