@@ -151,7 +151,7 @@ def nearest_neighbours(train, test):
 
 
 def small_network(train, test):
-    """A U-Net of seven convolutions, trained for ten epochs."""
+    """A U-Net of nine convolutions, trained for ten epochs."""
 
     def block(i, o, stride=1, dilation=1):
         return nn.Sequential(
