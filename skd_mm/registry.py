@@ -4,10 +4,13 @@ A class registered here is named ``skd_mm.<Name>`` in any OpenMMLab config, what
 Inside the toolkit's own keys (``spots``, ``schedule`` …) the prefix may be left out: they are built with :func:`build`.
 """
 
+import inspect
 from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
+
+from skd_mm.utils import did_you_mean
 
 SCOPE = 'skd_mm'
 
@@ -40,5 +43,19 @@ def build(registry: Registry, cfg: dict, **defaults: Any) -> Any:
 
     Returns:
         The object.
+
+    Raises:
+        ValueError: The type does not exist, or takes no argument of a name in ``cfg``; the closest names are given.
     """
+    kind = cfg.get('type')
+    if isinstance(kind, str) and kind.rpartition('.')[0] in ('', SCOPE):
+        found = registry.get(kind.rpartition('.')[2])
+        if found is None:
+            names = list(registry.module_dict)
+            raise ValueError(f'there is no {registry.name} {kind!r}{did_you_mean(kind, names)} (there are {names})')
+        known = inspect.signature(found).parameters
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in known.values()):
+            for key in cfg.keys() - known.keys() - {'type', '_scope_'}:
+                raise ValueError(f'{registry.name} {kind} takes no {key!r}{did_you_mean(key, known)} '
+                                 f'(it takes {list(known)})')
     return registry.build(dict(cfg, _scope_=cfg.get('_scope_', SCOPE)), default_args=defaults)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+import torch.utils.data
 
 
 def did_you_mean(name: str, choices: Iterable[str], count: int = 3) -> str:
@@ -48,4 +49,7 @@ def seed_everything(seed: int) -> None:
     """
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    # torch.manual_seed formats a traceback for every device that is not there, half a millisecond a call.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized() and not torch.utils.data.get_worker_info():
+        torch.cuda.manual_seed_all(seed)

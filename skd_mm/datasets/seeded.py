@@ -9,6 +9,8 @@ from torch.utils.data import Dataset, Sampler
 from skd_mm.utils import derive_seed, seed_everything
 
 Key = tuple[int, int]
+# Not OpenMMLab's `sample_idx`, which counts a validation set's samples too.
+INDEX = 'skd_mm_index'
 
 # Transforms that give the same image each time. One that is not named here may be random.
 _DETERMINISTIC = {
@@ -21,7 +23,7 @@ class SeededDataset(Dataset):
     """Gives every sample a random state of its own.
 
     A loader that is started in the middle of an epoch then gives the same images as one that ran from its start, and
-    the number of workers makes no difference. Each data sample carries its index as ``sample_idx``.
+    the number of workers makes no difference. Each data sample carries its index as ``skd_mm_index``.
 
     Args:
         dataset: The data set; its pipeline may use the global generators of Python, NumPy and PyTorch.
@@ -43,7 +45,7 @@ class SeededDataset(Dataset):
         seed_everything(seed)
         sample = self.dataset[index]
         if isinstance(sample, dict) and 'data_samples' in sample:
-            sample['data_samples'].set_metainfo(dict(sample_idx=index))
+            sample['data_samples'].set_metainfo({INDEX: index})
         return sample
 
 

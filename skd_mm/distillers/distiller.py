@@ -1,5 +1,6 @@
 """The distiller: the wrapper model that holds teacher, student and spots."""
 
+import inspect
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skd_mm.datasets.seeded import INDEX
 from skd_mm.features import (
     FeatureCache,
     Network,
@@ -81,7 +84,11 @@ class Distiller(BaseModel):
                  teacher: Mapping[str, Any] | None = None,
                  spots: str | Sequence[str | Mapping[str, Any]] = (),
                  input_shape: Sequence[int] | None = None,
-                 data_preprocessor: Mapping[str, Any] | None = None) -> None:
+                 data_preprocessor: Mapping[str, Any] | None = None,
+                 **unknown: Any) -> None:
+        for key in unknown:
+            known = list(inspect.signature(Distiller).parameters)[:-1]
+            raise ValueError(f'model: a Distiller takes no {key!r}{did_you_mean(key, known)} (it takes {known})')
         network = build_network(student, 'student', data_preprocessor)
         super().__init__(data_preprocessor=network.data_preprocessor)
         self.student = network
@@ -92,16 +99,18 @@ class Distiller(BaseModel):
 
         shape = tuple(input_shape or (_input_channels(network), 64, 64))
         if self.teacher is not None:
-            self.teacher_network = Network(self.teacher, 'teacher')
             self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
         cfgs = [spot_config(cfg) for cfg in (self._backbone_spots(shape) if spots == 'backbone' else spots)]
         names = [cfg['name'] for cfg in cfgs]
         if len(set(names)) < len(names):
             raise ValueError(f'model.spots: each needs a `name` of its own, not {names}')
+        modules = [cfg['student'] for cfg in cfgs]
+        if len(set(modules)) < len(modules):
+            raise ValueError(f'model.spots: each must be at a student module of its own, not {modules}')
         self.stages: list[Stage]
         self.stages, features = self._probe(
             self.student_network, shape, lambda call: split_stages(
-                self.student_network, call, [cfg['student'] for cfg in cfgs]))
+                self.student_network, call, modules))
         targets = {}
         if self.teacher is not None:
             targets = self._probe(
@@ -132,7 +141,9 @@ class Distiller(BaseModel):
         teacher.train(mode == 'train')
         for module in teacher.modules():
             if isinstance(module, _BatchNorm):
-                module.momentum = 0.0  # batch statistics are used, the running ones do not move
+                # In mode 'train' batch statistics are used; the running ones, and their counter, do not move.
+                module.momentum = 0.0
+                module.num_batches_tracked = None
         return teacher
 
     def _backbone_spots(self, shape: Sequence[int]) -> list[Mapping[str, Any]]:
@@ -167,6 +178,12 @@ class Distiller(BaseModel):
     def teacher(self) -> nn.Module | None:
         """The teacher, or None."""
         return self._teacher.value
+
+    @property
+    def teacher_network(self) -> Network:
+        """The teacher as a network; made anew, as a copy of the distiller would copy what is kept."""
+        assert self.teacher is not None
+        return Network(self.teacher, 'teacher')
 
     def stage_names(self) -> list[str]:
         """Names of the stages in the order of the forward, ``'task_head'`` last."""
@@ -221,7 +238,7 @@ class Distiller(BaseModel):
         # The stages before the first one that learns; nothing in them changes while this holds.
         learning = [any(_overlap(part, path) for part in stage.modules for path in paths) for stage in self.stages]
         self._prefix = [part for stage in self.stages[:learning.index(True)] for part in stage.modules]
-        self._stand_ins: dict[str, Tensor] | None = None
+        self._stand_ins: dict[str, Any] | None = None
         self.train(self.training)
 
     def train_paths(self, train: Iterable[str]) -> list[str]:
@@ -284,8 +301,8 @@ class Distiller(BaseModel):
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
         Returns:
-            ``'loss'``: a dict of losses. ``'predict'``: the student's predictions where its task is on, else one dict
-            of spot losses an image. ``'tensor'``: the student's raw output.
+            ``'loss'``: a dict of losses. ``'predict'``: the student's predictions where its task is on, else the data
+            samples with their spot losses. ``'tensor'``: the student's raw output.
         """
         if mode == 'loss':
             return self.loss(inputs, data_samples)
@@ -322,15 +339,18 @@ class Distiller(BaseModel):
             data_samples: One data sample an image.
 
         Returns:
-            The student's predictions where its task is on; else, for every image, ``dict(spot_losses={name: loss})``
-            with the losses times their weights.
+            The student's predictions where its task is on; else the data samples with ``spot_losses``, the losses
+            times their weights by name, in their meta information.
         """
         if self.task or not self.active:
             return self.student(inputs, data_samples, mode='predict')
         _, features, targets = self._compute(inputs, data_samples, 'tensor')
         losses = {spot.name: (weight * spot(features[spot.student], targets[spot.teacher])).expand(len(inputs))
                   for spot, weight in self.active}
-        return [dict(spot_losses={name: loss[i].item() for name, loss in losses.items()}) for i in range(len(inputs))]
+        samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))
+        for i, sample in enumerate(samples):
+            sample.set_metainfo(dict(spot_losses={name: loss[i].item() for name, loss in losses.items()}))
+        return samples
 
     def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None,
                  mode: str) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
@@ -351,7 +371,7 @@ class Distiller(BaseModel):
                                      if name not in self._stand_ins}})
             return outputs, features, targets
         assert self._stand_ins is not None
-        by_side: dict[str, dict[str, Tensor]] = dict(student={}, teacher={})
+        by_side: dict[str, dict[str, Any]] = dict(student={}, teacher={})
         for name, feature in stored.items():
             side, _, path = name.partition(':')
             by_side[side][path] = feature
@@ -413,6 +433,9 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
-    """What identifies each image, or None where nothing does: its index in training, its file in validation."""
-    keys = [sample.metainfo.get('sample_idx', sample.metainfo.get('img_path')) for sample in data_samples or ()]
-    return None if not keys or None in keys else keys
+    """What identifies each image, or None where nothing does: its index in training, its file or index else."""
+    for name in (INDEX, 'img_path', 'sample_idx'):
+        found = [sample.metainfo.get(name) for sample in data_samples or ()]
+        if found and None not in found:
+            return [(name, value) for value in found]
+    return None

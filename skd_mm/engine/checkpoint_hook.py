@@ -106,6 +106,10 @@ class PhaseCheckpointHook(Hook):
         if runner._resume:
             self.best = checkpoint.get('best', {})
             self.last = f"iter_{checkpoint['meta']['iter']}.pth"
+            # What the next hand-over needs is looked for now, not when the phase is trained.
+            schedule = checkpoint['schedule']
+            if schedule['phase'] in self.best and schedule['phase'] != schedule['phases'][-1]:
+                self._find(runner, self.best[schedule['phase']]['file'])
 
     def handover_file(self, runner: Any, phase_name: str, handover: str) -> Path:
         """The file that the next phase starts from.
@@ -122,11 +126,20 @@ class PhaseCheckpointHook(Hook):
             RuntimeError: The phase has no best state, as its measure never was a number that bettered the start.
         """
         if handover == 'last':
-            return Path(runner.work_dir) / str(self.last)
+            return self._find(runner, str(self.last))
         if phase_name not in self.best:
             raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its measure never was a number '
                                "that bettered its start; see the log, or use `handover='last'`")
-        return Path(runner.work_dir) / self.best[phase_name]['file']
+        return self._find(runner, self.best[phase_name]['file'])
+
+    @staticmethod
+    def _find(runner: Any, name: str) -> Path:
+        """A file of this run; one that was resumed from another folder may still have it there."""
+        folders = [Path(runner.work_dir), *([Path(runner._load_from).parent] if runner._load_from else [])]
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+        raise FileNotFoundError(f'the run needs {name}, which is not in {" or ".join(map(str, folders))}')
 
     @staticmethod
     def phase_name(loop: Any) -> str:

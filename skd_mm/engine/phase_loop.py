@@ -22,7 +22,7 @@ from skd_mm.evaluation import SpotLossMetric
 from skd_mm.features import FeatureCache
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
-from skd_mm.utils import derive_seed, seed_everything
+from skd_mm.utils import derive_seed, did_you_mean, seed_everything
 
 from .checkpoint_hook import PhaseCheckpointHook
 from .log_processor import PhaseLogProcessor
@@ -61,7 +61,7 @@ class PhaseLoop(BaseLoop):
     def __init__(self, runner: Any, dataloader: dict[str, Any], **lengths: Any) -> None:
         for key in lengths:
             if key not in _LENGTHS:
-                raise ValueError(f'train_cfg: PhaseLoop takes no {key!r}')
+                raise ValueError(f'train_cfg: PhaseLoop takes no {key!r}{did_you_mean(key, _LENGTHS)}')
         if lengths:
             runner.logger.info(f'train_cfg: {lengths} are not used: the schedule gives the lengths of its phases')
         if not isinstance(dataloader, dict):
@@ -99,8 +99,8 @@ class PhaseLoop(BaseLoop):
                          for phase in self.phases}
         if recipe.cache:
             check_deterministic(self.dataset, distiller.data_preprocessor)
-        self._check_phases()
         super().__init__(runner, self._build_loader(start=0))
+        self._check_phases()
         self._evaluators: tuple[Evaluator, Evaluator] | None = None
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
         self._take_places()
@@ -191,6 +191,11 @@ class PhaseLoop(BaseLoop):
                 raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
             if not self.distiller.trainable():
                 raise ValueError(f'phase {phase.name!r}: nothing in {phase.train} has parameters to train')
+            try:
+                self._build_optimization(phase, None)
+            except (KeyError, TypeError, ValueError, AssertionError) as error:
+                raise ValueError(f'phase {phase.name!r}: its optim_wrapper or param_scheduler cannot be built: '
+                                 f'{error}') from error
 
     def _take_places(self) -> None:
         """Puts the parts that know of phases where the config has MMEngine's."""
@@ -222,20 +227,25 @@ class PhaseLoop(BaseLoop):
         if is_distributed():
             # DDP reads requires_grad when it wraps; it also hands rank 0's weights to all.
             runner.model = runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), self.distiller)
-        cfg = Config(dict(optim_wrapper=self._optim_cfg))
-        cfg.merge_from_dict(dict(optim_wrapper=phase.optim_wrapper))
+        self._build_optimization(phase, self._auto_scale_lr)
+        self.dataloader = self._build_loader(self.phase_iter)
+
+    def _build_optimization(self, phase: Phase, auto_scale_lr: dict[str, Any] | None) -> None:
+        """The optimizer and the schedules of a phase, for what is activated."""
+        runner = self.runner
+        cfg = Config(dict(optim_wrapper=copy.deepcopy(self._optim_cfg)))
+        # Merging takes `_delete_` out of what it merges.
+        cfg.merge_from_dict(dict(optim_wrapper=copy.deepcopy(phase.optim_wrapper)))
         runner.param_schedulers = None
-        runner.optim_wrapper = None
         wrapper = runner.build_optim_wrapper(cfg.optim_wrapper.to_dict())
         if phase.optimizer_params == 'trainable':
-            self._keep_trainable(wrapper.optimizer)
+            self._keep_trainable(phase, wrapper.optimizer)
         runner.optim_wrapper = wrapper
-        runner.scale_lr(wrapper, self._auto_scale_lr)
-        self.dataloader = self._build_loader(self.phase_iter)
+        runner.scale_lr(wrapper, auto_scale_lr)
         schedulers = self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
-        runner.param_schedulers = self._build_schedulers(schedulers)
+        runner.param_schedulers = self._build_schedulers(phase, schedulers)
 
-    def _keep_trainable(self, optimizer: Any) -> None:
+    def _keep_trainable(self, phase: Phase, optimizer: Any) -> None:
         """Leaves exactly what learns in the optimizer, whatever constructor made its groups."""
         for group in optimizer.param_groups:
             group['params'] = [parameter for parameter in group['params'] if parameter.requires_grad]
@@ -244,11 +254,10 @@ class PhaseLoop(BaseLoop):
         names = {id(parameter): name for name, parameter in self.distiller.trainable().items()}
         if sorted(held) != sorted(names):
             lost = [name for key, name in names.items() if key not in held]
-            raise RuntimeError(f'phase {self.phase.name!r}: the optimizer does not hold exactly what learns; '
+            raise RuntimeError(f'phase {phase.name!r}: the optimizer does not hold exactly what learns; '
                                f'not held: {lost[:5]}, held twice: {len(held) - len(set(held))}')
 
-    def _build_schedulers(self, cfgs: Any) -> list[Any]:
-        phase = self.phase
+    def _build_schedulers(self, phase: Phase, cfgs: Any) -> list[Any]:
         cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
         filled = []
         for cfg in cfgs:
@@ -315,6 +324,7 @@ class PhaseLoop(BaseLoop):
         save_interval = unit * self.checkpoints.interval if self.checkpoints.interval else val_interval
         runner.model.train()
         batches: Iterator[Any] | None = None
+        due = False
         while self.phase_iter < length and not self.stop_training:
             if batches is None:
                 batches = iter(self.dataloader)
@@ -327,8 +337,11 @@ class PhaseLoop(BaseLoop):
             at_end = self.phase_iter == length
             if self.phase_iter % val_interval == 0 or at_end:
                 self._validate()
-            runner.call_hook('after_step',
-                             due=self.phase_iter % save_interval == 0 or at_end or self.stop_training)
+            due = due or self.phase_iter % save_interval == 0
+            ends = at_end or self.stop_training
+            # Gradients that are not applied yet are in no checkpoint: it waits for the update.
+            runner.call_hook('after_step', due=ends or due and runner.optim_wrapper.should_update())
+            due = due and not runner.optim_wrapper.should_update()
         self.stop_training = False
         runner.call_hook('after_phase')
 

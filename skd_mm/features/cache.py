@@ -23,34 +23,36 @@ class FeatureCache:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.full = False
-        self._samples: dict[Hashable, dict[str, Tensor]] = {}
+        self._samples: dict[Hashable, dict[str, Any]] = {}
 
-    def get(self, keys: Sequence[Hashable]) -> dict[str, Tensor] | None:
+    def get(self, keys: Sequence[Hashable]) -> dict[str, Any] | None:
         """Reads the features of a batch.
 
         Args:
             keys: One key a sample.
 
         Returns:
-            ``[B, ...]`` by name, or None where a sample is missing.
+            ``[B, ...]``, or lists and tuples of such, by name; None where a sample is missing.
         """
         if not all(key in self._samples for key in keys):
             return None
         samples = [self._samples[key] for key in keys]
-        return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+        return {name: _map(lambda *parts: torch.stack(parts), *(sample[name] for sample in samples))
+                for name in samples[0]}
 
-    def put(self, keys: Sequence[Hashable], features: Mapping[str, Tensor]) -> None:
+    def put(self, keys: Sequence[Hashable], features: Mapping[str, Any]) -> None:
         """Stores the features of a batch.
 
         Args:
             keys: One key a sample.
-            features: ``[B, ...]`` by name, without a graph.
+            features: ``[B, ...]``, or lists and tuples of such, by name, without a graph.
         """
         for i, key in enumerate(keys):
             if key in self._samples or self.full:
                 continue
-            sample = {name: feature[i].detach().clone() for name, feature in features.items()}
-            size = sum(feature.nbytes for feature in sample.values())
+            sample = {name: _map(lambda feature, i=i: feature[i].detach().clone(), feature)
+                      for name, feature in features.items()}
+            size = sum(tensor.nbytes for tensor in tensors(sample))
             if self.bytes + size > self.max_bytes:
                 self.full = True
                 print_log(f'the feature cache is full with {len(self._samples)} samples in {self.bytes / 2**30:.2f} '
@@ -72,39 +74,58 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
         outputs: What each module of the prefix gave for a batch, by name.
 
     Returns:
-        For every name the output if it is needed, else a stand-in of its shape without memory of its own.
+        For every name the output if it is needed, else a stand-in (:func:`stand_in`).
     """
-    leaves = {name: output.detach().clone().requires_grad_() for name, output in outputs.items()
-              if isinstance(output, Tensor) and output.is_floating_point()}
-    if not leaves:
+    leaves = {name: _map(lambda tensor: tensor.detach().clone().requires_grad_(tensor.is_floating_point()), output)
+              for name, output in outputs.items()}
+    flat = [(name, leaf) for name, output in leaves.items() for leaf in tensors(output) if leaf.requires_grad]
+    if not flat:
         return dict(outputs)
     with torch.enable_grad():
-        reached = [tensor for tensor in _tensors(run({**outputs, **leaves})) if tensor.requires_grad]
-        gradients = torch.autograd.grad(reached, list(leaves.values()), [torch.ones_like(tensor) for tensor in reached],
-                                        allow_unused=True)
-    unused = {name for name, gradient in zip(leaves, gradients, strict=True) if gradient is None}
-    return {name: stand_in(output) if name in unused else output for name, output in outputs.items()}
+        whole = run(leaves)
+        reached = [tensor for tensor in tensors(whole) if tensor.requires_grad]
+        gradients = torch.autograd.grad(reached, [leaf for _, leaf in flat],
+                                        [torch.ones_like(tensor) for tensor in reached], allow_unused=True)
+    needed = {name for (name, _), gradient in zip(flat, gradients, strict=True) if gradient is not None}
+    needed |= outputs.keys() - {name for name, _ in flat}
+    kept = {name: output if name in needed else stand_in(output) for name, output in outputs.items()}
+    # What is read without a gradient (behind a detach, by an argmax) shows here.
+    if all(torch.equal(one, other) for one, other in zip(tensors(whole), tensors(run(kept)), strict=True)):
+        return kept
+    return dict(outputs)
 
 
-def stand_in(output: Tensor, batch: int | None = None) -> Tensor:
-    """A tensor of an output's shape that takes no memory, and makes NaN of whatever reads it after all.
+def stand_in(output: Any, batch: int | None = None) -> Any:
+    """What takes the place of an output that nothing reads: no memory, and NaN for whatever reads it after all.
 
     Args:
-        output: ``[B, ...]``.
+        output: ``[B, ...]``, or lists and tuples of such.
         batch: Another batch size.
 
     Returns:
-        ``[batch, ...]``, all NaN.
+        The same with ``[batch, ...]``, all NaN (zero where the type has none).
     """
-    shape = output.shape if batch is None else (batch, *output.shape[1:])
-    return output.new_full((), float('nan')).expand(shape)
+
+    def expand(tensor: Tensor) -> Tensor:
+        shape = tensor.shape if batch is None else (batch, *tensor.shape[1:])
+        return tensor.new_full((), float('nan') if tensor.is_floating_point() else 0).expand(shape)
+
+    return _map(expand, output)
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def tensors(value: Any) -> list[Tensor]:
+    """All tensors in a nest of lists, tuples and dicts, in order."""
     if isinstance(value, Tensor):
         return [value]
-    if isinstance(value, Mapping):
-        return [tensor for part in value.values() for tensor in _tensors(part)]
-    if isinstance(value, list | tuple):
-        return [tensor for part in value for tensor in _tensors(part)]
-    return []
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
+def _map(function: Callable[..., Any], *values: Any) -> Any:
+    """Applies a function to the tensors in nests of lists and tuples that are alike."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return function(*values)
+    if isinstance(first, list | tuple):
+        return type(first)(_map(function, *parts) for parts in zip(*values, strict=True))
+    return first

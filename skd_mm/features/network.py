@@ -83,8 +83,8 @@ class Network:
             run several times gives its last output, or its first with ``stop``.
 
         Raises:
-            RuntimeError: A name was not reached, its output is no tensor, or the tensor was changed in place by a
-                later module.
+            KeyError: A name's output is no tensor.
+            RuntimeError: A name was not reached, or its tensor was changed in place by a later module.
         """
         if stop and not capture:
             return None, {}
@@ -101,6 +101,34 @@ class Network:
                                'around it')
         return result, features
 
+    def pick(self, name: str, output: Any, index: int | None) -> Tensor:
+        """The feature that a name means, out of what its module returned.
+
+        Args:
+            name: The name, for messages.
+            output: What the module returned.
+            index: Which element of it; None for the output itself.
+
+        Returns:
+            The feature.
+
+        Raises:
+            KeyError: The output has no such element, or is not a tensor.
+        """
+        where = f'the output of {name!r} in the {self.role} ({type(self.model).__name__})'
+        if index is None:
+            if isinstance(output, Tensor):
+                return output
+            raise KeyError(f'{where} is a {type(output).__name__}, not a tensor'
+                           + (f"; choose one of its {len(output)} elements, like '{name}[-1]'"
+                              if isinstance(output, list | tuple) else ''))
+        if not isinstance(output, list | tuple) or not -len(output) <= index < len(output):
+            raise KeyError(f'{where} has no element {index}: it is a {type(output).__name__}'
+                           + (f' of {len(output)}' if isinstance(output, list | tuple) else ', without an index'))
+        if not isinstance(output[index], Tensor):
+            raise KeyError(f'{where} is a {type(output[index]).__name__}, not a tensor')
+        return output[index]
+
     @contextmanager
     def _capturing(self, names: Collection[str], features: dict[str, Tensor], stop: bool) -> Iterator[None]:
         versions: dict[str, int] = {}
@@ -110,12 +138,7 @@ class Network:
             path, index = self.module_path(name)
 
             def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
-                feature = output if index is None else output[index]
-                if not isinstance(feature, Tensor):
-                    raise RuntimeError(
-                        f'the output of {name!r} in the {self.role} is a {type(feature).__name__}, not a tensor'
-                        + ('' if index is not None else f"; choose one of its elements, like '{name}[-1]'"))
-                features[name] = feature
+                feature = features[name] = self.pick(name, output, index)
                 versions[name] = feature._version
                 if stop and len(features) == len(names):
                     raise _Stop

@@ -52,7 +52,7 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     outputs = dict(reversed(finished))
     features = {}
     for cut, (path, index) in paths.items():
-        features[cut] = outputs[path] if index is None else outputs[path][index]
+        features[cut] = network.pick(cut, outputs[path], index)
     ends = sorted(cuts, key=lambda cut: (order.index(paths[cut][0]), paths[cut][1] or 0))
     positions = [order.index(paths[cut][0]) for cut in ends]
 
