@@ -1,0 +1,28 @@
+import pytest
+from mmengine.config import Config
+
+
+def test_prints_the_merged_config(run_tool, tmp_path, capsys):
+    (tmp_path / 'base.py').write_text("schedule = dict(type='Stagewise', phase_epochs=50)\n")
+    (tmp_path / 'child.py').write_text("_base_ = 'base.py'\nschedule = dict(fraction=0.1)\n")
+    run_tool('misc/print_config.py', tmp_path / 'child.py', '--cfg-options', 'schedule.phase_epochs=3',
+             '--save-path', tmp_path / 'whole.py')
+    printed = capsys.readouterr().out.removeprefix('Config:\n')
+    expected = dict(schedule=dict(type='Stagewise', phase_epochs=3, fraction=0.1))
+    assert Config.fromstring(printed, '.py').to_dict() == expected
+    assert Config.fromfile(tmp_path / 'whole.py').to_dict() == expected
+    assert sorted(file.name for file in tmp_path.iterdir()) == ['base.py', 'child.py', 'whole.py']
+
+
+def test_graph(run_tool, distillation, capsys):
+    run_tool('misc/print_config.py', distillation.config, '--graph')
+    printed = capsys.readouterr().out
+    assert "type='skd_mm.Distiller'" in printed and '(decode_head): UNetHead(' in printed
+
+
+def test_bad_input(run_tool, tmp_path):
+    (tmp_path / 'config.py').write_text('a = 1')
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'config.py'"):
+        run_tool('misc/print_config.py', tmp_path / 'confg.py')
+    with pytest.raises(SystemExit):
+        run_tool('misc/print_config.py', tmp_path / 'config.py', '--save-path', 'x.txt')

@@ -1,0 +1,62 @@
+"""Draws curves of what runs have logged, and prints their phases in numbers."""
+
+import argparse
+
+import matplotlib.pyplot as plt
+from prettytable import PrettyTable
+
+from skd_mm.analysis.curves import plot_curves
+from skd_mm.analysis.logs import Run, read_runs
+
+
+def parse_args() -> argparse.Namespace:
+    """The options that mmsegmentation's ``analyze_logs.py`` has."""
+    parser = argparse.ArgumentParser(description='Analyze logs')
+    parser.add_argument('json_logs', nargs='+', help='logs (<time>/vis_data/scalars.json), or work directories: the '
+                        'logs in one are put together to the run that was resumed')
+    parser.add_argument('--keys', nargs='+', default=['mIoU'], help='what to draw; mIoU if not given')
+    parser.add_argument('--title', help='title of the figure')
+    parser.add_argument('--legend', nargs='+', help='names of the runs, or of each run and key')
+    parser.add_argument('--backend', help="Matplotlib's backend")
+    parser.add_argument('--style', default='dark', help='style of the figure: dark (the default), darkgrid, white, '
+                        "whitegrid, ticks, or a name of Matplotlib's")
+    parser.add_argument('--out', help='file for the figure; a window shows it if not given and there is a display')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Analyzes."""
+    args = parse_args()
+    runs = read_runs(args.json_logs)
+    for run in runs:
+        print(f'{run.name}\n{table(run, args.keys)}')
+    if args.backend is not None:
+        plt.switch_backend(args.backend)
+    if args.out is None and plt.get_backend().lower() == 'agg':
+        print('there is no display for the curves: give a file with --out')
+        return
+    figure = None if args.out else plt.figure()
+    plot_curves(runs, args.keys, args.out, args.title, args.legend, args.style, figure)
+    if args.out is None:
+        plt.show()
+    else:
+        print(f'save curve to: {args.out}')
+
+
+def table(run: Run, keys: list[str]) -> PrettyTable:
+    """A row for each phase and measure."""
+    rows = PrettyTable(['phase', 'iterations', 'training seconds', 'measure', 'last', 'best', 'at iteration'])
+    rows.align = 'r'
+    rows.align['phase'] = rows.align['measure'] = 'l'
+    for part in run.summary(keys):
+        first = [part['phase'], part['iterations'], f'{part["seconds"]:.1f}']
+        for name, values in part['measures'].items():
+            rows.add_row([*first, name, f'{values["last"]:.6g}', f'{values["best"]:.6g}', values['at']])
+            first = ['', '', '']
+        if first[0] or not part['measures']:
+            rows.add_row([*first, '', '', '', ''])
+    return rows
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,41 @@
+"""Prints the whole config behind a file: its bases merged, its variables filled in."""
+
+import argparse
+
+from mmengine.config import DictAction
+from mmengine.registry import MODELS, init_default_scope
+
+from skd_mm.distillers.networks import read_config
+from skd_mm.engine.export import student_config
+
+
+def parse_args() -> argparse.Namespace:
+    """The options that mmsegmentation's ``print_config.py`` has, and a name for the file it writes."""
+    parser = argparse.ArgumentParser(description='Print the whole config')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--graph', action='store_true', help='print the modules of the model too; of a '
+                        'distiller, those of the student')
+    parser.add_argument('--save-path', help='write the config there as well; the suffix is .py, .json or .yaml')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings that replace those of the config')
+    args = parser.parse_args()
+    if args.save_path and not args.save_path.endswith(('.py', '.json', '.yml', '.yaml')):
+        parser.error(f'--save-path {args.save_path}: the suffix must be .py, .json, .yml or .yaml')
+    return args
+
+
+def main() -> None:
+    """Prints."""
+    args = parse_args()
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    print(f'Config:\n{cfg.pretty_text}')
+    if args.save_path:
+        cfg.dump(args.save_path)
+    if args.graph:
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        print(f'Model graph:\n{MODELS.build(student_config(cfg).model)}')
+
+
+if __name__ == '__main__':
+    main()
