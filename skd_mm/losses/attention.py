@@ -1,11 +1,10 @@
 """Losses that compare where two networks look."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import SpotLoss, require_maps
+from .base import SpotLoss, require_maps, unit
 
 
 def attention_map(feature: Tensor, power: float = 2) -> Tensor:
@@ -18,7 +17,7 @@ def attention_map(feature: Tensor, power: float = 2) -> Tensor:
     Returns:
         ``[B, H·W]``, each row of length 1 (0 where the feature is zero everywhere, with a zero gradient).
     """
-    return F.normalize(feature.abs().pow(power).mean(1).flatten(1), dim=1)
+    return unit(feature.abs().pow(power).mean(1).flatten(1), dim=1)
 
 
 @LOSSES.register_module()

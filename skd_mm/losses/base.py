@@ -108,6 +108,24 @@ def precise(feature: Any) -> Any:
     return tuple(precise(part) for part in feature)
 
 
+def unit(feature: Tensor, dim: int) -> Tensor:
+    """Gives vectors length 1, and those without a length zero, with a gradient that is zero too.
+
+    ``torch.nn.functional.normalize`` divides by its eps there, and so does its gradient, which is then 1e12 times too
+    large: for every dead channel, for two equal samples.
+
+    Args:
+        feature: Any shape.
+        dim: The dimension along which the vectors lie.
+
+    Returns:
+        The same shape.
+    """
+    length = torch.linalg.vector_norm(feature, dim=dim, keepdim=True)
+    there = length > 1e-12
+    return (feature / torch.where(there, length, torch.ones_like(length))).masked_fill(~there, 0)
+
+
 def require_maps(name: str, student: Tensor, teacher: Tensor) -> None:
     """Refuses features that are not maps of the same positions.
 

@@ -1,6 +1,5 @@
 """Losses that compare what two networks predict."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -62,6 +61,4 @@ class KDLoss(SpotLoss):
         if labels.shape[1:] != divergence.shape[1:]:
             labels = F.interpolate(labels[:, None].float(), size=divergence.shape[1:], mode='nearest')[:, 0]
         valid = labels != self.ignore_index
-        # Set to zero, not multiplied: what a network says of padding may be infinite.
-        divergence = torch.where(valid, divergence, torch.zeros_like(divergence))
-        return divergence.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)
+        return divergence.masked_fill(~valid, 0).flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)

@@ -1,11 +1,10 @@
 """Losses that compare which positions the single neurons select."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import SpotLoss, require_maps
+from .base import SpotLoss, require_maps, unit
 
 
 @LOSSES.register_module()
@@ -38,7 +37,7 @@ class NSTLoss(SpotLoss):
             ValueError: They are no maps, or of different resolutions.
         """
         require_maps('NSTLoss', student, teacher)
-        student, teacher = F.normalize(student.flatten(2), dim=2), F.normalize(teacher.flatten(2), dim=2)
+        student, teacher = unit(student.flatten(2), dim=2), unit(teacher.flatten(2), dim=2)
         return _mean_kernel(teacher, teacher) + _mean_kernel(student, student) - 2 * _mean_kernel(student, teacher)
 
 

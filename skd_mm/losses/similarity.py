@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import RelationalLoss, shapes
+from .base import RelationalLoss, shapes, unit
 
 
 @LOSSES.register_module()
@@ -65,7 +65,7 @@ class PKTLoss(RelationalLoss):
 
     def _neighbours(self, feature: Tensor) -> Tensor:
         """``[B, ...]`` to ``[B, B]``, rows that sum to 1."""
-        rows = F.normalize(feature.flatten(1), dim=1)
+        rows = unit(feature.flatten(1), dim=1)
         # Rounding makes a cosine less than -1, and a probability less than 0.
         kernel = ((rows @ rows.t() + 1) / 2).clamp(min=0)
         return kernel / kernel.sum(1, keepdim=True)
@@ -147,7 +147,7 @@ class RKDLoss(RelationalLoss):
 def _similarity_rows(feature: Tensor) -> Tensor:
     """``[B, ...]`` to ``[B, B]``, rows of length 1."""
     rows = feature.flatten(1)
-    return F.normalize(rows @ rows.t(), dim=1)
+    return unit(rows @ rows.t(), dim=1)
 
 
 def _distances_and_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,5 +160,5 @@ def _distances_and_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
     apart = (distance > 0).sum().clamp(min=1)
     mean = distance.sum() / apart
     distance = distance / torch.where(mean > 0, mean, torch.ones_like(mean))
-    direction = F.normalize(difference, dim=2)
+    direction = unit(difference, dim=2)
     return distance, direction @ direction.transpose(1, 2)
