@@ -1,0 +1,1 @@
+"""Tests: the folders mirror ``skd_mm``; ``helpers`` has the toy networks, data and runs that they share."""
