@@ -1,0 +1,2 @@
+_base_ = './mobilenet-v2-1x_cifar100.py'
+model = dict(backbone=dict(widen_factor=0.5))

@@ -1,0 +1,2 @@
+_base_ = ['../_base_/models/classifier.py', '../_base_/datasets/cifar100.py', '../_base_/default_runtime_cls.py']
+model = dict(backbone=dict(type='skd_mm.CIFARResNet', depth=20), head=dict(in_channels=64))

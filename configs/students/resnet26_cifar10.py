@@ -1,0 +1,2 @@
+_base_ = './resnet10_cifar10.py'
+model = dict(backbone=dict(depth=26))

@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/models/classifier.py', '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/sgd_240e_cifar.py', '../_base_/default_runtime_cls.py'
+]
+model = dict(backbone=dict(type='skd_mm.CIFARVGG', depth=13), head=dict(in_channels=512))
