@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from skd_mm.features import (
     needed_outputs,
     split_stages,
     stand_in,
+    tensors,
 )
 from skd_mm.registry import MODELS
 from skd_mm.utils import did_you_mean
@@ -118,7 +120,7 @@ class Distiller(BaseModel):
                     self.teacher_network, call, list({cfg['teacher'] for cfg in cfgs})))[1]
         # A stage is named by its spot, in the order of the forward; a module name has dots, a ModuleDict's key none.
         by_module = {cfg['student']: cfg for cfg in cfgs}
-        self.stages = [Stage(by_module[stage.name]['name'], stage.modules) if stage.name in by_module else stage
+        self.stages = [replace(stage, name=by_module[stage.name]['name']) if stage.name in by_module else stage
                        for stage in self.stages]
         self.spots = nn.ModuleDict()
         for stage in self.stages[:-1]:
@@ -237,7 +239,12 @@ class Distiller(BaseModel):
         self.cache = cache
         # The stages before the first one that learns; nothing in them changes while this holds.
         learning = [any(_overlap(part, path) for part in stage.modules for path in paths) for stage in self.stages]
-        self._prefix = [part for stage in self.stages[:learning.index(True)] for part in stage.modules]
+        prefix = self.stages[:learning.index(True)]
+        self._prefix = [part for stage in prefix for part in stage.modules]
+        again = [name for stage in prefix for name in stage.shared]
+        if cache is not None and again:
+            raise ValueError(f'features cannot be cached: {again} belong to the frozen part of the student and are run '
+                             'again behind it; set `schedule.cache=0`')
         self._stand_ins: dict[str, Any] | None = None
         self.train(self.training)
 
@@ -392,6 +399,12 @@ class Distiller(BaseModel):
             for module, was in training.items():
                 module.training = was
         self._stand_ins = {name: output for name, output in kept.items() if output is not prefix[name]}
+        odd = [name for name in self._prefix if name not in self._stand_ins
+               and any(not tensor.dim() or len(tensor) != len(inputs) for tensor in tensors(prefix[name]))]
+        if odd:
+            print_log(f'the frozen part of the student is run for every batch: the outputs of {odd} are not one entry '
+                      'an image and cannot be cached', logger='current', level=logging.WARNING)
+            self._prefix, self._stand_ins = [], {}
 
     @torch.no_grad()
     def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:

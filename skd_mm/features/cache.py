@@ -122,10 +122,13 @@ def tensors(value: Any) -> list[Tensor]:
 
 
 def _map(function: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function to the tensors in nests of lists and tuples that are alike."""
+    """Applies a function to the tensors in nests of lists, tuples and dicts that are alike."""
     first = values[0]
     if isinstance(first, Tensor):
         return function(*values)
+    if isinstance(first, Mapping):
+        return {key: _map(function, *(value[key] for value in values)) for key in first}
     if isinstance(first, list | tuple):
-        return type(first)(_map(function, *parts) for parts in zip(*values, strict=True))
+        parts = [_map(function, *parts) for parts in zip(*values, strict=True)]
+        return type(first)(*parts) if hasattr(first, '_fields') else type(first)(parts)
     return first

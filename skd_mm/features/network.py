@@ -134,8 +134,7 @@ class Network:
         versions: dict[str, int] = {}
         handles = []
         modules = dict(self.model.named_modules())
-        for name in names:
-            path, index = self.module_path(name)
+        for name, (path, index) in {name: self.module_path(name) for name in names}.items():
 
             def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
                 feature = features[name] = self.pick(name, output, index)
@@ -157,13 +156,13 @@ class Network:
     @contextmanager
     def _noting(self, outputs: dict[str, Any] | None) -> Iterator[None]:
         handles = []
-        for path in outputs or ():
+        for path, module in {path: self.model.get_submodule(path) for path in outputs or ()}.items():
 
             def hook(module: nn.Module, inputs: Any, output: Any, path: str = path) -> None:
                 assert outputs is not None
                 outputs[path] = output
 
-            handles.append(self.model.get_submodule(path).register_forward_hook(hook))
+            handles.append(module.register_forward_hook(hook))
         try:
             yield
         finally:

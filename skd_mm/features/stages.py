@@ -18,17 +18,19 @@ class Stage:
     Attributes:
         name: The name of the spot at its end, or ``'task_head'`` for what lies behind the last one.
         modules: The paths of the modules that it consists of, as coarse as possible.
+        shared: The paths of those modules with parameters that a later stage runs again.
     """
 
     name: str
     modules: tuple[str, ...]
+    shared: tuple[str, ...] = ()
 
 
 def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
     """Cuts a network behind each of the named modules, in the order of its forward.
 
     Every module that has parameters, buffers or no children belongs to exactly one stage: the one in which it is first
-    run. What the forward does not reach (an auxiliary head, which only the loss calls) belongs to the task head.
+    run, or last run if it has nothing to learn (one ReLU may serve many stages). What the forward does not reach (an auxiliary head, which only the loss calls) belongs to the task head.
 
     Args:
         network: The network.
@@ -56,7 +58,11 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     ends = sorted(cuts, key=lambda cut: (order.index(paths[cut][0]), paths[cut][1] or 0))
     positions = [order.index(paths[cut][0]) for cut in ends]
 
+    def stage_at(position: int) -> int:
+        return next((k for k, end in enumerate(positions) if position <= end), len(ends))
+
     stage_of: dict[str, int] = {}
+    shared: dict[int, list[str]] = {}
     for path, module in network.model.named_modules():
         # A module without parameters has its place too: a dropout is in training mode with its stage.
         if not (module._parameters or module._buffers) and any(module.children()):
@@ -64,10 +70,14 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
         # A module that owns parameters beside its children (a class token, a position embedding) is reached at the
         # latest with the first of its children, not when it ends.
         reached = [i for i, run in enumerate(order) if run == path or run.startswith(f'{path}.' if path else '')]
-        first = reached[0] if reached else len(order)
-        stage_of[path] = next((k for k, end in enumerate(positions) if first <= end), len(ends))
+        first, last = (stage_at(reached[0]), stage_at(reached[-1])) if reached else (len(ends), len(ends))
+        learns = bool(module._parameters or module._buffers)
+        stage_of[path] = first if learns else last
+        if learns and last > first and not any(module.children()):
+            shared.setdefault(first, []).append(path)
 
-    stages = [Stage(name, _coarsest(network.model, stage_of, k)) for k, name in enumerate([*ends, TASK_HEAD])]
+    stages = [Stage(name, _coarsest(network.model, stage_of, k), tuple(shared.get(k, ())))
+              for k, name in enumerate([*ends, TASK_HEAD])]
     return stages, features
 
 
