@@ -1,0 +1,68 @@
+import pytest
+
+from skd_mm.schedules import FitNets, NoTeacher, Simultaneous
+from tests.helpers import UNET_SPOTS
+
+STAGES = [*UNET_SPOTS, 'task_head']
+LAYER2, BLOCK2 = 'backbone.layer2', 'decode_head.blocks.2'
+
+
+def facts(recipe, stages=STAGES):
+    return [(phase.name, phase.train, phase.spots, phase.task) for phase in recipe.phases(stages)]
+
+
+@pytest.mark.parametrize('stages', [STAGES, ['task_head']])
+def test_no_teacher_is_plain_training(stages):
+    assert facts(NoTeacher(phase_epochs=1), stages) == [('no_teacher', ['all'], {}, 1.0)]
+
+
+def test_simultaneous_is_the_mean_of_all_terms():
+    (name, train, spots, task), = facts(Simultaneous(phase_epochs=1))
+    assert name == 'simultaneous' and train == ['all']
+    # (CE + the sum of ten MSEs) / 11
+    assert spots == dict.fromkeys(UNET_SPOTS, 1 / 11) and task == 1 / 11
+
+
+def test_the_traditional_baseline_of_the_segmentation_table():
+    (_, train, spots, task), = facts(Simultaneous(phase_epochs=1, spots=[LAYER2, BLOCK2], average=False))
+    assert (train, spots, task) == (['all'], {LAYER2: 1.0, BLOCK2: 1.0}, 1.0)
+
+
+def test_some_spots_averaged():
+    (_, _, spots, task), = facts(Simultaneous(phase_epochs=1, spots=[LAYER2]))
+    assert (spots, task) == ({LAYER2: 0.5}, 0.5)
+
+
+@pytest.mark.parametrize(('spots', 'stages', 'words'), [
+    (['backbone.layer22'], STAGES, "`spots`: there is no spot 'backbone.layer22'; did you mean 'backbone.layer2'"),
+    ([], STAGES, r'no spots; name them in `model\.spots`'),
+    (None, ['task_head'], r'no spots; name them in `model\.spots`')])
+def test_simultaneous_needs_spots_that_are_there(spots, stages, words):
+    with pytest.raises(ValueError, match=words):
+        Simultaneous(phase_epochs=1, spots=spots).phases(stages)
+
+
+def test_fitnets_with_one_hint_is_the_two_steps_of_the_classification_table():
+    stages = ['stem', 'layer1', 'layer2', 'layer3', 'layer4', 'task_head']
+    assert facts(FitNets(phase_epochs=1, hints='layer2'), stages) == [
+        ('layer2', ['stem', 'layer1', 'layer2'], {'layer2': 1.0}, 0),
+        ('task_head', ['layer3', 'layer4', 'task_head'], {}, 1.0)]
+
+
+def test_fitnets_with_two_hints_is_the_three_phase_variant_for_segmentation():
+    first, second, rest = facts(FitNets(phase_epochs=1, hints=[LAYER2, BLOCK2]))
+    assert first == (LAYER2, ['backbone.stem', 'backbone.layer1', LAYER2], {LAYER2: 1.0}, 0)
+    assert second == (BLOCK2, ['backbone.layer3', 'backbone.layer4', 'decode_head.blocks.0', 'decode_head.blocks.1',
+                               BLOCK2], {BLOCK2: 1.0}, 0)
+    assert rest == ('task_head', ['decode_head.blocks.3', 'decode_head.blocks.4', 'task_head'], {}, 1.0)
+
+
+@pytest.mark.parametrize(('hints', 'words'), [
+    ([BLOCK2, LAYER2], 'in the order of the forward'),
+    ([LAYER2, LAYER2], 'in the order of the forward'),
+    ([], 'in the order of the forward'),
+    (['backbone.layer9'], "`hints`: there is no spot 'backbone.layer9'; did you mean 'backbone.layer"),
+    (['task_head'], "there is no spot 'task_head'")])
+def test_fitnets_needs_hints_that_are_there_and_in_order(hints, words):
+    with pytest.raises(ValueError, match=words):
+        FitNets(phase_epochs=1, hints=hints).phases(STAGES)

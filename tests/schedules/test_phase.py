@@ -1,0 +1,58 @@
+import pytest
+
+from skd_mm.schedules import Phase
+
+
+def phase(**values):
+    return Phase(**{**dict(name='p', train=['a'], task=1, epochs=2), **values})
+
+
+def test_what_a_phase_is_if_nothing_is_said():
+    made = phase()
+    assert (made.spots, made.task, made.epochs, made.iters, made.fraction) == ({}, 1.0, 2, None, 1.0)
+    assert (made.handover, made.val_interval) == ('best', None)
+    assert (made.frozen_bn, made.optimizer_params) == ('eval', 'trainable')
+    assert (made.optim_wrapper, made.param_scheduler) == ({}, None)
+    assert made.unit == 'epochs' and phase(epochs=None, iters=3).unit == 'iters'
+
+
+def test_a_list_of_spots_means_weight_one():
+    assert phase(spots=['x', 'y']).spots == {'x': 1.0, 'y': 1.0}
+    assert phase(spots={'x': 0.5}).spots == {'x': 0.5}
+    assert phase(train='all').train == ['all']
+    assert phase(train=('a', 'b')).train == ['a', 'b']
+
+
+def test_phases_share_nothing():
+    one, other = phase(), phase()
+    one.spots['x'] = 1.0
+    one.optim_wrapper['y'] = 1
+    assert not other.spots and not other.optim_wrapper
+
+
+@pytest.mark.parametrize(('values', 'words'), [
+    (dict(train=[]), '`train` names nothing'),
+    (dict(task=0), 'nothing to learn from'),
+    (dict(epochs=None), r'exactly one of `epochs` \(None\) and `iters` \(None\)'),
+    (dict(iters=3), r'exactly one of `epochs` \(2\) and `iters` \(3\)'),
+    (dict(epochs=0), '`epochs` must be a whole number from 1 on, not 0'),
+    (dict(epochs=1.5), '`epochs` must be a whole number'),
+    (dict(epochs=True), '`epochs` must be a whole number'),
+    (dict(epochs=None, iters=-1), '`iters` must be a whole number'),
+    (dict(val_interval=0), '`val_interval` must be a whole number'),
+    (dict(fraction=0), r'`fraction` must be in \(0, 1\], not 0'),
+    (dict(fraction=1.01), r'`fraction` must be in \(0, 1\]'),
+    (dict(fraction='0.1'), r'`fraction` must be in \(0, 1\]'),
+    (dict(fraction=float('nan')), r'`fraction` must be in \(0, 1\]'),
+    (dict(fraction=True), r'`fraction` must be in \(0, 1\]'),
+    (dict(handover='bset'), "`handover` must be one of .*; did you mean 'best'"),
+    (dict(frozen_bn='trian'), "`frozen_bn` must be one of .*; did you mean 'train'"),
+    (dict(optimizer_params='al'), "`optimizer_params` must be one of .*; did you mean 'all'")])
+def test_values_that_make_no_sense_are_refused(values, words):
+    with pytest.raises(ValueError, match=f"phase 'p': .*{words}"):
+        phase(**values)
+
+
+def test_the_keys_are_all_there():
+    assert set(Phase.keys()) >= {'name', 'train', 'spots', 'task', 'epochs', 'iters', 'fraction', 'optim_wrapper',
+                                 'param_scheduler', 'handover', 'val_interval', 'frozen_bn', 'optimizer_params'}

@@ -1,0 +1,36 @@
+import pytest
+
+from skd_mm.schedules import Stagewise
+from tests.helpers import UNET_SPOTS
+
+STAGES = [*UNET_SPOTS, 'task_head']
+
+
+def test_one_phase_a_stage_and_then_the_head():
+    phases = Stagewise(phase_epochs=50, fraction=0.1).phases(STAGES)
+    assert [phase.name for phase in phases] == STAGES
+    # SKD, section 1: phase k trains stage k on the loss of spot k alone, without labels …
+    for phase, spot in zip(phases[:-1], UNET_SPOTS, strict=True):
+        assert (phase.train, phase.spots, phase.task) == ([spot], {spot: 1.0}, 0)
+    # … and the head on the ground truth alone, without a teacher.
+    assert (phases[-1].train, phases[-1].spots, phases[-1].task) == (['task_head'], {}, 1)
+    for phase in phases:
+        assert (phase.epochs, phase.fraction, phase.handover) == (50, 0.1, 'best')
+        assert (phase.frozen_bn, phase.optimizer_params) == ('eval', 'trainable')
+
+
+def test_the_head_can_be_something_else():
+    phases = Stagewise(phase_epochs=1, head=dict(train=['decode_head.conv_seg'], epochs=3)).phases(STAGES)
+    assert phases[-1].train == ['decode_head.conv_seg'] and phases[-1].epochs == 3
+    assert phases[0].epochs == 1
+
+
+def test_head_and_overrides_go_together():
+    phases = Stagewise(phase_epochs=1, head=dict(epochs=3), overrides=dict(task_head=dict(fraction=0.5, epochs=2))
+                       ).phases(STAGES)
+    assert (phases[-1].epochs, phases[-1].fraction) == (3, 0.5)
+
+
+def test_without_spots_there_is_nothing_to_walk_along():
+    with pytest.raises(ValueError, match=r'no spots to walk along; name them in `model\.spots`'):
+        Stagewise(phase_epochs=1).phases(['task_head'])
