@@ -6,10 +6,11 @@ import os.path as osp
 from pathlib import Path
 from typing import Any
 
-import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
 
 
 def parse_args() -> argparse.Namespace:

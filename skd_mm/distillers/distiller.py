@@ -4,7 +4,7 @@ import inspect
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.logging import print_log
@@ -127,7 +127,7 @@ class Distiller(BaseModel):
             cfg = next(cfg for cfg in cfgs if cfg['name'] == stage.name)
             self.spots[_key(cfg['name'])] = Spot(
                 **cfg, student_feature=features[cfg['student']], teacher_feature=targets.get(cfg['teacher']))
-        self.activate(EVERYTHING, [spot.name for spot in self.spots.values()] if self.teacher is not None else [], 1.0)
+        self.activate(EVERYTHING, self.stage_names()[:-1] if self.teacher is not None else [], 1.0)
 
     def _build_teacher(self, cfg: Mapping[str, Any]) -> nn.Module:
         teacher = build_network(cfg, 'teacher')
@@ -209,7 +209,7 @@ class Distiller(BaseModel):
             RuntimeError: A spot is active and there is no teacher.
             ValueError: What is to be cached changes: BN of frozen modules, or of the teacher, is in training mode.
         """
-        if cache is not None and (frozen_bn == 'train' or self.teacher is not None and self.teacher.training):
+        if cache is not None and (frozen_bn == 'train' or (self.teacher is not None and self.teacher.training)):
             raise ValueError("features cannot be cached where frozen BN or the teacher is in mode 'train': they are "
                              'different in every batch')
         train = [train] if isinstance(train, str) else list(train)
@@ -221,7 +221,8 @@ class Distiller(BaseModel):
             raise RuntimeError(f'the spots {list(weights)} are active, but the model has no teacher: name one in '
                                '`model.teacher`')
         paths = self.train_paths(train)
-        self.active = [(self.spots[_key(name)], weight) for name, weight in weights.items()]
+        self.active: list[tuple[Spot, float]] = [(cast(Spot, self.spots[_key(name)]), weight)
+                                                 for name, weight in weights.items()]
         self.task = float(task)
         self.frozen_bn = frozen_bn
 

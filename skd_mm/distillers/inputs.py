@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class TeacherInput:
@@ -19,7 +19,7 @@ class TeacherInput:
         teacher: The teacher's.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+    def __init__(self, student: Any, teacher: Any) -> None:
         (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
         self.flip = rgb_s != rgb_t
         if self.flip:
@@ -53,7 +53,7 @@ class TeacherInput:
         return inputs.flip(1) if self.flip else inputs
 
 
-def _normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
+def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
     """Mean and std as ``[C]`` (or ``[1]``), and whether the channels are swapped on the way in."""
     swapped = bool(getattr(preprocessor, 'to_rgb', False) or getattr(preprocessor, '_channel_conversion', False))
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)

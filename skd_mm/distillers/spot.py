@@ -24,7 +24,7 @@ def spot_config(cfg: str | Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: Unknown keys, or no module.
     """
-    full = dict(student=cfg) if isinstance(cfg, str) else dict(cfg)
+    full: dict[str, Any] = dict(student=cfg) if isinstance(cfg, str) else dict(cfg)
     for key in full:
         if key not in _KEYS:
             raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, _KEYS)} (there are {_KEYS})')
@@ -89,8 +89,8 @@ class Spot(nn.Module):
             if student.shape[2:] != teacher.shape[2:]:
                 hints.append("connector=dict(type='Resize') the resolution")
             hints = [', '.join(hints) + "; connector='auto' does what is needed"]
-        raise ValueError(f'spot {self.name!r}: the student\'s {self.student!r} gives {list(student.shape[1:])}, the '
-                         f'teacher\'s {self.teacher!r} gives {list(teacher.shape[1:])}: {hints[0]}')
+        raise ValueError(f"spot {self.name!r}: the student's {self.student!r} gives {list(student.shape[1:])}, the "
+                         f"teacher's {self.teacher!r} gives {list(teacher.shape[1:])}: {hints[0]}")
 
     def connect(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Makes two features comparable.
@@ -126,7 +126,7 @@ def _build_connector(cfg: Any, feature: Tensor, partner: Tensor) -> nn.ModuleLis
             cfg.append(dict(type='Resize'))
     cfgs = [] if cfg is None else [cfg] if isinstance(cfg, Mapping) else list(cfg)
     return nn.ModuleList(
-        build(CONNECTORS, entry, in_channels=feature.shape[1], out_channels=partner.shape[1]) for entry in cfgs)
+        build(CONNECTORS, dict(entry), in_channels=feature.shape[1], out_channels=partner.shape[1]) for entry in cfgs)
 
 
 def _apply(connector: nn.ModuleList, feature: Tensor, partner: Tensor) -> Tensor:

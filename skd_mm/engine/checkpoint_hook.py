@@ -128,8 +128,8 @@ class PhaseCheckpointHook(Hook):
         if handover == 'last':
             return self._find(runner, str(self.last))
         if phase_name not in self.best:
-            raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its measure never was a number '
-                               "that bettered its start; see the log, or use `handover='last'`")
+            raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its measure never was '
+                               "a number that bettered its start; see the log, or use `handover='last'`")
         return self._find(runner, self.best[phase_name]['file'])
 
     @staticmethod

@@ -69,12 +69,12 @@ class PhaseLoop(BaseLoop):
         if 'schedule' not in runner.cfg:
             raise TypeError("PhaseLoop: the config has no `schedule`, such as dict(type='Stagewise', phase_epochs=50)")
         if runner.cfg.get('strategy') is not None:
-            raise ValueError(f"PhaseLoop does not work with a `strategy` ({runner.cfg.strategy.get('type')}): phases need "
-                             'MMEngine\'s Runner and its data-parallel wrapper')
+            raise ValueError(f"PhaseLoop does not work with a `strategy` ({runner.cfg.strategy.get('type')}): phases "
+                             "need MMEngine's Runner and its data-parallel wrapper")
         distiller = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(distiller, 'activate'):
             raise TypeError(f'PhaseLoop trains a skd_mm.Distiller, not a {type(distiller).__name__}; a plain model is '
-                            'trained with MMEngine\'s own loops')
+                            "trained with MMEngine's own loops")
         self.distiller = distiller
         self.loader_cfg = dataloader
         self.dataset = DATASETS.build(dataloader['dataset'])
@@ -340,7 +340,7 @@ class PhaseLoop(BaseLoop):
             due = due or self.phase_iter % save_interval == 0
             ends = at_end or self.stop_training
             # Gradients that are not applied yet are in no checkpoint: it waits for the update.
-            runner.call_hook('after_step', due=ends or due and runner.optim_wrapper.should_update())
+            runner.call_hook('after_step', due=ends or (due and runner.optim_wrapper.should_update()))
             due = due and not runner.optim_wrapper.should_update()
         self.stop_training = False
         runner.call_hook('after_phase')
@@ -379,7 +379,8 @@ class PhaseLoop(BaseLoop):
         self.runner.logger.info(f'phase {following.name} starts from {file} ({handover} of {self.phase.name})')
         if is_main_process():
             # The others get the weights when the model is wrapped.
-            self.distiller.load_state_dict(_load_checkpoint(str(file), map_location='cpu', logger='silent')['state_dict'])
+            weights = _load_checkpoint(str(file), map_location='cpu', logger='silent')['state_dict']
+            self.distiller.load_state_dict(weights)
         self.index += 1
         self.phase_iter = 0
         self._prepare()

@@ -1,4 +1,4 @@
-"""The one way to run a network: its stages, capture at a spot, stop behind the last one needed, replay what is known."""
+"""The one way to run a network: stages, capture at a spot, stop behind the last one needed, replay what is known."""
 
 from .backbones import backbone_stages, match_stages
 from .cache import FeatureCache, needed_outputs, stand_in, tensors

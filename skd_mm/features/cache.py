@@ -70,7 +70,8 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
     a gradient flows.
 
     Args:
-        run: Runs the network, in a mode that leaves no trace in it, on the replayed outputs and returns all that is compared or trained on, tensors in any nesting.
+        run: Runs the network, in a mode that leaves no trace in it, on the replayed outputs, and returns all that is
+            compared or trained on: tensors in any nesting.
         outputs: What each module of the prefix gave for a batch, by name.
 
     Returns:

@@ -97,7 +97,7 @@ class Network:
         missing = [name for name in capture if name not in features]
         if missing:
             raise RuntimeError(f'the {self.role} was run, but these modules were not: {missing}. A module that is '
-                               'used only inside another one\'s code (not called) cannot be a spot; name the module '
+                               "used only inside another one's code (not called) cannot be a spot; name the module "
                                'around it')
         return result, features
 

@@ -30,7 +30,8 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     """Cuts a network behind each of the named modules, in the order of its forward.
 
     Every module that has parameters, buffers or no children belongs to exactly one stage: the one in which it is first
-    run, or last run if it has nothing to learn (one ReLU may serve many stages). What the forward does not reach (an auxiliary head, which only the loss calls) belongs to the task head.
+    run, or last run if it has nothing to learn (one ReLU may serve many stages). What the forward does not reach (an
+    auxiliary head, which only the loss calls) belongs to the task head.
 
     Args:
         network: The network.

@@ -80,7 +80,7 @@ class Phase:
         return 'iters' if self.epochs is None else 'epochs'
 
     @classmethod
-    def keys(cls) -> list[str]:
+    def settings(cls) -> list[str]:
         """The names of all attributes, for checks of configs."""
         return [entry.name for entry in fields(cls)]
 

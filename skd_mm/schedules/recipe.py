@@ -38,9 +38,9 @@ class Recipe:
                  overrides: Mapping[str, Mapping[str, Any]] | None = None,
                  **common: Any) -> None:
         self.where = f'schedule {type(self).__name__}'
-        shared = [key for key in Phase.keys() if key not in ('name', 'train', 'spots', 'task', 'epochs', 'iters')]
-        check_names('setting', list(common), [*shared, 'phase_epochs', 'phase_iters', 'fraction_seed', 'cache', 'overrides'],
-                    self.where)
+        shared = [key for key in Phase.settings() if key not in ('name', 'train', 'spots', 'task', 'epochs', 'iters')]
+        check_names('setting', list(common),
+                    [*shared, 'phase_epochs', 'phase_iters', 'fraction_seed', 'cache', 'overrides'], self.where)
         if (phase_epochs is None) == (phase_iters is None) and type(self) is not Phases:
             raise ValueError(f'{self.where}: give exactly one of `phase_epochs` ({phase_epochs}) and `phase_iters` '
                              f'({phase_iters})')
@@ -83,7 +83,7 @@ class Recipe:
         check_names('phase', list(self.overrides), names, f'{self.where}, `overrides`')
         for i, phase in enumerate(phases):
             values = dict(self.overrides.get(phase.name, {}))
-            check_names('setting', list(values), Phase.keys(), f'{self.where}, phase {phase.name!r}')
+            check_names('setting', list(values), Phase.settings(), f'{self.where}, phase {phase.name!r}')
             for one, other in (('epochs', 'iters'), ('iters', 'epochs')):
                 if one in values:
                     values.setdefault(other, None)
