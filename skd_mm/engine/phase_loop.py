@@ -298,8 +298,8 @@ class PhaseLoop(BaseLoop):
             write_fraction(Path(runner.work_dir) / f'fraction_{phase.fraction:g}_seed_{self.recipe.fraction_seed}.txt',
                            sample_names(self.dataset, indices), phase.fraction, self.recipe.fraction_seed)
         if not self._resumed:
-            # What another phase logged is not to be averaged into this one's lines.
-            for key in [key for key in runner.message_hub.log_scalars if key.startswith('train/')]:
+            # What another phase logged is not to stand in this one's lines.
+            for key in [key for key in runner.message_hub.log_scalars if key.startswith(('train/', 'val/'))]:
                 runner.message_hub.log_scalars.pop(key)
                 runner.message_hub._resumed_keys.pop(key, None)
             runner.call_hook('before_phase')

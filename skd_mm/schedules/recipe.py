@@ -117,7 +117,7 @@ class Phases(Recipe):
         built = []
         for i, cfg in enumerate(self.cfgs):
             where = f'{self.where}, phases[{i}]'
-            check_names('setting', list(cfg), Phase.keys(), where)
+            check_names('setting', list(cfg), Phase.settings(), where)
             absent = [key for key in ('name', 'train') if key not in cfg]
             if absent:
                 raise ValueError(f'{where}: {absent} must be given')

@@ -54,5 +54,5 @@ def test_values_that_make_no_sense_are_refused(values, words):
 
 
 def test_the_keys_are_all_there():
-    assert set(Phase.keys()) >= {'name', 'train', 'spots', 'task', 'epochs', 'iters', 'fraction', 'optim_wrapper',
+    assert set(Phase.settings()) >= {'name', 'train', 'spots', 'task', 'epochs', 'iters', 'fraction', 'optim_wrapper',
                                  'param_scheduler', 'handover', 'val_interval', 'frozen_bn', 'optimizer_params'}
