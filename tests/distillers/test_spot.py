@@ -1,0 +1,137 @@
+import pytest
+import torch
+from torch import nn
+
+from skd_mm.distillers.spot import Spot, spot_config
+from skd_mm.losses import SpotLoss
+from skd_mm.registry import LOSSES
+
+
+def spot(student=(4, 8, 8), teacher=(4, 8, 8), **cfg):
+    cfg = spot_config(dict(student='a', teacher='b', **cfg))
+    return Spot(**cfg, student_feature=torch.zeros(1, *student),
+                teacher_feature=None if teacher is None else torch.zeros(1, *teacher))
+
+
+def test_a_name_is_enough():
+    assert spot_config('backbone.layer1') == dict(
+        name='backbone.layer1', student='backbone.layer1', teacher='backbone.layer1', loss=dict(type='MSELoss'),
+        connector=None, teacher_connector=None)
+
+
+def test_what_is_left_out_is_filled_in():
+    cfg = spot_config(dict(student='a'))
+    assert (cfg['name'], cfg['teacher']) == ('a', 'a')
+    cfg = spot_config(dict(student='a', teacher='b', name='c', loss=dict(type='X')))
+    assert (cfg['name'], cfg['teacher'], cfg['loss']) == ('c', 'b', dict(type='X'))
+
+
+@pytest.mark.parametrize(('cfg', 'words'), [
+    (dict(student='a', techer='b'), "'techer' is no key of a spot; did you mean 'teacher'"),
+    (dict(student='a', conector='auto'), "'conector' is no key of a spot; did you mean 'connector'"),
+    (dict(teacher='b'), 'names no `student` module')])
+def test_wrong_keys(cfg, words):
+    with pytest.raises(ValueError, match=rf'model\.spots: .*{words}'):
+        spot_config(cfg)
+
+
+def test_equal_features_need_nothing():
+    made = spot()
+    assert not list(made.parameters())
+    student, teacher = torch.randn(2, 3, 4, 8, 8).unbind()
+    torch.testing.assert_close(made(student, teacher), (student - teacher).square().mean((1, 2, 3)))
+
+
+def test_auto_bridges_channels_and_resolution_and_only_what_differs():
+    assert [type(part).__name__ for part in spot(connector='auto').connector] == []
+    assert [type(part).__name__ for part in spot((3, 8, 8), connector='auto').connector] == ['Conv1x1']
+    assert [type(part).__name__ for part in spot((4, 5, 5), connector='auto').connector] == ['Resize']
+    both = spot((3, 5, 5), connector='auto')
+    assert [type(part).__name__ for part in both.connector] == ['Conv1x1', 'Resize']
+    assert both.connect(torch.zeros(2, 3, 5, 5), torch.zeros(2, 4, 8, 8))[0].shape == (2, 4, 8, 8)
+
+
+def test_a_connector_on_the_teachers_side():
+    made = spot((3, 8, 8), (4, 6, 6), teacher_connector=[dict(type='Conv1x1', bias=False), dict(type='Resize')])
+    student, teacher = made.connect(torch.ones(2, 3, 8, 8), torch.ones(2, 4, 6, 6))
+    assert student.shape == teacher.shape == (2, 3, 8, 8)
+    assert [name for name, _ in made.named_parameters()] == ['teacher_connector.0.conv.weight']
+
+
+@pytest.mark.parametrize(('student', 'teacher', 'words'), [
+    ((3, 8, 8), (4, 8, 8), r"\[3, 8, 8\], .*\[4, 8, 8\]: connector=dict\(type='Conv1x1'\) bridges the channels;"),
+    ((4, 5, 5), (4, 8, 8), r"\[4, 5, 5\], .*\[4, 8, 8\]: connector=dict\(type='Resize'\) the resolution;"),
+    ((3, 5, 5), (4, 8, 8), "Conv1x1.*Resize.*connector='auto' does what is needed"),
+    ((7, ), (4, 8, 8), 'different numbers of dimensions')])
+def test_features_that_differ_are_refused_with_what_would_bridge_them(student, teacher, words):
+    with pytest.raises(ValueError, match=rf"spot 'a': .*{words}"):
+        spot(student, teacher)
+
+
+def test_a_connector_that_does_not_bridge_enough_is_refused_too():
+    with pytest.raises(ValueError, match=r"spot 'a': .*Conv1x1"):
+        spot((3, 5, 5), connector=dict(type='Resize'))
+
+
+def test_a_connector_that_does_not_take_the_feature():
+    with pytest.raises(ValueError, match=r"spot 'a': its connector does not take the feature \[1, 7\]"):
+        spot((7, ), (4, 8, 8), connector=dict(type='Conv1x1'))
+
+
+def test_without_a_teacher_nothing_is_checked():
+    assert spot(teacher=None).shapes == ((4, 8, 8), (4, 8, 8))
+
+
+def test_a_loss_that_takes_unequal_shapes_is_not_checked():
+
+    @LOSSES.register_module(name='ToyUnequal', force=True)
+    class ToyUnequal(SpotLoss):
+        same_shape = False
+
+        def forward(self, student, teacher):
+            return student.flatten(1).mean(1) - teacher.flatten(1).mean(1)
+
+    try:
+        made = spot((3, 5, 5), loss=dict(type='ToyUnequal'))
+        assert made(torch.ones(2, 3, 5, 5), torch.zeros(2, 4, 8, 8)).tolist() == [1, 1]
+    finally:
+        LOSSES.module_dict.pop('ToyUnequal')
+
+
+@pytest.mark.xfail(strict=True, reason='bug 21')
+def test_the_check_leaves_no_trace_in_a_connector():
+    from skd_mm.registry import CONNECTORS
+
+    @CONNECTORS.register_module(name='ToyNorm', force=True)
+    class ToyNorm(nn.Module):
+
+        def __init__(self, in_channels=0, out_channels=0):
+            super().__init__()
+            self.bn = nn.BatchNorm2d(in_channels)
+
+        def forward(self, feature, partner):
+            return self.bn(feature)
+
+    try:
+        made = spot(connector=dict(type='ToyNorm'))
+        assert made.training
+        assert made.connector[0].bn.num_batches_tracked == 0
+        assert made.connector[0].bn.running_var.tolist() == [1.] * 4
+    finally:
+        CONNECTORS.module_dict.pop('ToyNorm')
+
+
+def test_configs_are_left_alone():
+    cfg = dict(student='a', connector=[dict(type='Conv1x1')], loss=dict(type='MSELoss'))
+    before = repr(cfg)
+    Spot(**spot_config(cfg), student_feature=torch.zeros(1, 3, 2, 2), teacher_feature=torch.zeros(1, 5, 2, 2))
+    assert repr(cfg) == before
+
+
+@pytest.mark.parametrize(('cfg', 'words'), [
+    (dict(loss=dict(type='MSELos')), 'MSELoss'), (dict(connector=dict(type='Conv1x')), 'Conv1x1'),
+    (dict(teacher_connector=dict(type='Resise')), 'Resize'),
+    pytest.param(dict(connector='atuo'), 'auto', marks=pytest.mark.xfail(strict=True, reason='bug 22'))])
+def test_an_unknown_kind_is_answered_with_the_closest(cfg, words):
+    with pytest.raises((KeyError, ValueError), match=f'did you mean.*{words}'):
+        spot(**cfg)
