@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skd_mm.datasets.fraction import check_fraction
+from skd_mm.datasets.fraction import check_fraction, fraction_indices
 from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache
 from skd_mm.registry import RECIPES, build
@@ -144,12 +145,25 @@ def training_flops(costs: Sequence[PhaseCost], phases: Sequence[Phase], images: 
     """
     truncated = cached = iterations = 0
     for cost, phase in zip(costs, phases, strict=True):
-        seen = images(phase.fraction) if callable(images) else int(images * check_fraction(phase.fraction))
+        seen = images_of(phase, images)
         length = phase.iters if phase.iters is not None else int(phase.epochs or 0) * _epoch(seen, batch_size)
         iterations += length
         truncated += length * batch_size * cost.truncated
         cached += length * batch_size * cost.cached + min(seen, length * batch_size) * cost.fill
     return TrainingCost(truncated, cached, iterations)
+
+
+def images_of(phase: Phase, images: int | Callable[[float], int]) -> int:
+    """How many images a phase sees.
+
+    Args:
+        phase: The phase.
+        images: As for :func:`training_flops`.
+
+    Returns:
+        The number.
+    """
+    return images(phase.fraction) if callable(images) else int(images * check_fraction(phase.fraction))
 
 
 def equal_epochs(total: int, per_image: int, images: int, batch_size: int) -> int:
@@ -183,11 +197,45 @@ def config_cost(cfg: Config, shape: Sequence[int] | None = None) -> tuple[Distil
     Raises:
         ValueError: The config has no schedule, or the shape cannot be told from it.
     """
+    distiller = build_model(cfg)
+    phases = config_phases(cfg, distiller)
+    return distiller, phases, schedule_cost(distiller, phases, shape or config_shape(cfg, distiller))
+
+
+def config_phases(cfg: Config, distiller: Distiller) -> list[Phase]:
+    """The phases of a config.
+
+    Args:
+        cfg: The config.
+        distiller: Its model.
+
+    Returns:
+        The phases.
+
+    Raises:
+        ValueError: The config has no schedule.
+    """
     if 'schedule' not in cfg:
         raise ValueError('the config has no `schedule`: there are no phases to count')
-    distiller = build_model(cfg)
-    phases = build(RECIPES, cfg.schedule).phases(distiller.stage_names())
-    return distiller, phases, schedule_cost(distiller, phases, shape or config_shape(cfg, distiller))
+    return build(RECIPES, cfg.schedule).phases(distiller.stage_names())
+
+
+def config_images(cfg: Config) -> Callable[[float], int] | None:
+    """How many training images a config's data set has.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        What gives the number for a fraction, as :func:`training_flops` takes it, or None where the data is not there.
+    """
+    try:
+        with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
+            dataset = MMENGINE_DATASETS.build(cfg.train_dataloader.dataset.copy())
+    except FileNotFoundError:
+        return None
+    seed = cfg.get('schedule', {}).get('fraction_seed', 0)
+    return lambda fraction: len(fraction_indices(dataset, fraction, seed))
 
 
 def build_model(cfg: Config) -> Any:
@@ -247,8 +295,12 @@ def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
                          'pipeline sets one. Give it, as with --shape HEIGHT WIDTH')
     divisor = getattr(preprocessor, 'size_divisor', getattr(preprocessor, 'pad_size_divisor', None)) or 1
     height, width = (-(-side // divisor) * divisor for side in size)
-    channels = next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
-    return channels, height, width
+    return input_channels(model), height, width
+
+
+def input_channels(model: nn.Module) -> int:
+    """The channels that a model's first convolution takes; 3 if it has none."""
+    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _pair(value: Any) -> tuple[int, int]:
