@@ -21,13 +21,15 @@ class TeacherInput:
 
     def __init__(self, student: Any, teacher: Any) -> None:
         (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
+        mean_s, std_s, mean_t, std_t = torch.broadcast_tensors(mean_s, std_s, mean_t, std_t)
         self.flip = rgb_s != rgb_t
         if self.flip:
             mean_t, std_t = mean_t.flip(0), std_t.flip(0)
         self.scale = std_s / std_t
         self.shift = (mean_s - mean_t) / std_t
-        self.same = torch.equal(mean_s.expand_as(mean_t), mean_t) and torch.equal(std_s.expand_as(std_t), std_t)
-        self.pad_value = float(getattr(teacher, 'pad_val', getattr(teacher, 'pad_value', 0)))
+        self.pad_value = _pad_value(teacher)
+        self.same = (torch.equal(mean_s, mean_t) and torch.equal(std_s, std_t)
+                     and _pad_value(student) == self.pad_value)
 
     def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
         """Renormalises a batch.
@@ -43,9 +45,8 @@ class TeacherInput:
             scale, shift = self.scale.to(inputs), self.shift.to(inputs)
             inputs = inputs * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
             for image, sample in zip(inputs, data_samples or (), strict=False):
-                padding = sample.metainfo.get('padding_size', sample.metainfo.get('img_padding_size'))
-                if padding is not None and any(padding):
-                    left, right, top, bottom = padding
+                left, right, top, bottom = _padding(sample, image)
+                if left or right or top or bottom:
                     height, width = image.shape[-2:]
                     kept = torch.zeros(height, width, dtype=torch.bool, device=image.device)
                     kept[top:height - bottom, left:width - right] = True
@@ -60,3 +61,16 @@ def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
     if mean is None or std is None or not getattr(preprocessor, '_enable_normalize', True):
         return torch.zeros(1), torch.ones(1), swapped
     return mean.detach().flatten().cpu(), std.detach().flatten().cpu(), swapped
+
+
+def _pad_value(preprocessor: Any) -> float:
+    return float(getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0)))
+
+
+def _padding(sample: Any, image: Tensor) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom: as mmsegmentation notes it, or what the image has more than its sample says."""
+    noted = sample.metainfo.get('padding_size', sample.metainfo.get('img_padding_size'))
+    if noted is not None:
+        return tuple(noted)
+    height, width = sample.metainfo.get('img_shape', image.shape[-2:])[:2]
+    return 0, max(image.shape[-1] - width, 0), 0, max(image.shape[-2] - height, 0)

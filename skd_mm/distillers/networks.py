@@ -1,9 +1,11 @@
 """Building the teacher and the student from what OpenMMLab already has: a config and a checkpoint."""
 
+import copy
 import glob
 import importlib.util
 import logging
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,7 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
                            f'(it takes {list(_KEYS)}, or a model config with `type`)')
     if 'cfg' not in cfg:
         raise KeyError(f'model.{role} needs `cfg`, the path of a config, or a model config with `type`')
-    config = cfg['cfg'] if isinstance(cfg['cfg'], Config) else read_config(cfg['cfg'])
+    config = copy.deepcopy(cfg['cfg']) if isinstance(cfg['cfg'], Config) else read_config(cfg['cfg'])
     if cfg.get('options'):
         config.merge_from_dict(dict(cfg['options']))
     if 'model' not in config:
@@ -132,6 +134,8 @@ def find_checkpoint(pattern: str, role: str) -> str:
     """
     if '://' in pattern:
         return pattern
+    if os.path.isfile(pattern):
+        return pattern
     found = [path for path in glob.glob(pattern) if os.path.isfile(path)]
     if found:
         return max(found, key=lambda path: (os.path.getmtime(path), path))
@@ -154,10 +158,13 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The checkpoint is of another architecture: weights are missing, unknown, or of another shape.
+        ValueError: The file is damaged, or of another architecture: weights are missing, unknown, or of another shape.
     """
     path = find_checkpoint(checkpoint, role)
-    loaded = _load_checkpoint(path, map_location='cpu', logger='silent')
+    try:
+        loaded = _load_checkpoint(path, map_location='cpu', logger='silent')
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'model.{role}.checkpoint: {path} cannot be read, it may be damaged: {error}') from error
     weights = student_weights(loaded.get('state_dict', loaded))
     own = network.state_dict()
     faults = [f'missing {key}' for key in own if key not in weights]

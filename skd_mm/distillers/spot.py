@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from skd_mm.losses import SpotLoss
@@ -73,11 +74,16 @@ class Spot(nn.Module):
             self._check(student_feature, teacher_feature)
 
     def _check(self, student_feature: Tensor, teacher_feature: Tensor) -> None:
+        was = self.training
         try:
-            student, teacher = self.connect(student_feature, teacher_feature)
+            # A connector's BN is not to see these.
+            with torch.no_grad():
+                student, teacher = self.eval().connect(student_feature, teacher_feature)
         except RuntimeError as error:
             raise ValueError(f'spot {self.name!r}: its connector does not take the feature '
                              f'{list(student_feature.shape)}: {error}') from error
+        finally:
+            self.train(was)
         if student.shape == teacher.shape:
             return
         hints = []
@@ -124,6 +130,9 @@ def _build_connector(cfg: Any, feature: Tensor, partner: Tensor) -> nn.ModuleLis
             cfg.append(dict(type='Conv1x1'))
         if feature.shape[2:] != partner.shape[2:]:
             cfg.append(dict(type='Resize'))
+    if isinstance(cfg, str):
+        raise ValueError(f"a connector is a config, a list of configs or 'auto', not {cfg!r}"
+                         f"{did_you_mean(cfg, ['auto', *CONNECTORS.module_dict])}")
     cfgs = [] if cfg is None else [cfg] if isinstance(cfg, Mapping) else list(cfg)
     return nn.ModuleList(
         build(CONNECTORS, dict(entry), in_channels=feature.shape[1], out_channels=partner.shape[1]) for entry in cfgs)

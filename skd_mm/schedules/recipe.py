@@ -83,7 +83,8 @@ class Recipe:
         check_names('phase', list(self.overrides), names, f'{self.where}, `overrides`')
         for i, phase in enumerate(phases):
             values = dict(self.overrides.get(phase.name, {}))
-            check_names('setting', list(values), Phase.settings(), f'{self.where}, phase {phase.name!r}')
+            check_names('setting', list(values), [key for key in Phase.settings() if key != 'name'],
+                        f'{self.where}, phase {phase.name!r}')
             for one, other in (('epochs', 'iters'), ('iters', 'epochs')):
                 if one in values:
                     values.setdefault(other, None)
