@@ -43,8 +43,7 @@ def both(student, teacher, data, training=True):
     (seg(CAFFE), seg(CAMVID, bgr_to_rgb=False)),
     (seg(CAFFE, bgr_to_rgb=False), seg(CAFFE)),
     (seg(CAFFE, bgr_to_rgb=False), seg(dict(mean=[1., 2., 3.], std=[4., 5., 6.]))),
-    pytest.param(seg(CAFFE), SegDataPreProcessor(size=(12, 16)),  # a teacher that wants raw pixels
-                 marks=pytest.mark.xfail(strict=True, reason='bug 20')),
+    (seg(CAFFE), SegDataPreProcessor(size=(12, 16))),  # a teacher that wants raw pixels
     (SegDataPreProcessor(size=(12, 16)), seg(CAFFE))])
 def test_is_what_the_teachers_own_preprocessor_gives(student, teacher, training):
     got, expected = both(student, teacher, lambda: seg_data(images((12, 16), (12, 16))), training)
@@ -54,7 +53,7 @@ def test_is_what_the_teachers_own_preprocessor_gives(student, teacher, training)
 @pytest.mark.parametrize(('student', 'teacher'), [
     (seg(CAFFE), seg(CAMVID)), (seg(CAFFE), seg(CAMVID, bgr_to_rgb=False)), (seg(CAFFE), seg(CAMVID, pad_val=7)),
     (seg(CAFFE, pad_val=7), seg(CAMVID)),
-    pytest.param(seg(CAFFE), seg(CAFFE, pad_val=7), marks=pytest.mark.xfail(strict=True, reason='bug 23'))])
+    (seg(CAFFE), seg(CAFFE, pad_val=7))])
 def test_padding_too(student, teacher):
     got, expected = both(student, teacher, lambda: seg_data(images((9, 16), (12, 11), (12, 16))))
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-4)
@@ -86,13 +85,14 @@ def cls(norm, to_rgb=True, **kwargs):
 
 
 def cls_data(inputs):
-    return dict(inputs=inputs, data_samples=[DataSample().set_gt_label(0) for _ in inputs])
+    samples = [DataSample(metainfo=dict(img_shape=tuple(image.shape[-2:]))).set_gt_label(0) for image in inputs]
+    return dict(inputs=inputs, data_samples=samples)
 
 
 @pytest.mark.parametrize('stacked', [True, False])
 @pytest.mark.parametrize(('student', 'teacher'), [
     (cls(CIFAR), cls(CAFFE)), (cls(CIFAR), cls(CAFFE, to_rgb=False)), (cls(CIFAR, to_rgb=False), cls(CIFAR)),
-    pytest.param(cls(CIFAR), cls({}), marks=pytest.mark.xfail(strict=True, reason='bug 20')),
+    (cls(CIFAR), cls({})),
     (cls({}), cls(CIFAR)), (cls(CIFAR), seg(CAFFE))])
 def test_mmpretrains_preprocessors(student, teacher, stacked):
     raw = images((12, 16), (12, 16))
@@ -105,7 +105,6 @@ def test_mmpretrains_preprocessors(student, teacher, stacked):
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason='bug 23')
 def test_mmpretrains_padding():
     student, teacher = (cls(norm, pad_size_divisor=8) for norm in (CIFAR, CAFFE))
     view = student(cls_data(images((9, 16), (12, 11))))

@@ -110,7 +110,6 @@ def test_a_preprocessor_is_filled_in_only_where_there_is_none():
     assert build_network(cfg, 'student', mine).data_preprocessor.mean.flatten().tolist() == [1.] * 3
 
 
-@pytest.mark.xfail(strict=True, reason='bug 24')
 def test_building_changes_no_config():
     cfg = Config(dict(model=network(), default_scope='mmseg'))
     before = repr(cfg.to_dict())
@@ -191,7 +190,6 @@ def test_of_a_pattern_the_newest_is_taken(tmp_path):
         find_checkpoint(str(tmp_path / 'best_acc_*.pth'), 'teacher')
 
 
-@pytest.mark.xfail(strict=True, reason='bug 25')
 def test_a_name_that_looks_like_a_pattern(tmp_path):
     path = tmp_path / 'run[1].pth'
     path.write_text('')
@@ -202,7 +200,6 @@ def test_a_url_is_left_to_mmengine():
     assert find_checkpoint('https://x/y.pth', 'teacher') == 'https://x/y.pth'
 
 
-@pytest.mark.xfail(strict=True, reason='bug 26')
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
     (tmp_path / 'broken.pth').write_bytes(b'PK\x03\x04 cut off')
     with pytest.raises(Exception, match=r'broken\.pth'):

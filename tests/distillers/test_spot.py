@@ -98,7 +98,6 @@ def test_a_loss_that_takes_unequal_shapes_is_not_checked():
         LOSSES.module_dict.pop('ToyUnequal')
 
 
-@pytest.mark.xfail(strict=True, reason='bug 21')
 def test_the_check_leaves_no_trace_in_a_connector():
     from skd_mm.registry import CONNECTORS
 
@@ -131,7 +130,7 @@ def test_configs_are_left_alone():
 @pytest.mark.parametrize(('cfg', 'words'), [
     (dict(loss=dict(type='MSELos')), 'MSELoss'), (dict(connector=dict(type='Conv1x')), 'Conv1x1'),
     (dict(teacher_connector=dict(type='Resise')), 'Resize'),
-    pytest.param(dict(connector='atuo'), 'auto', marks=pytest.mark.xfail(strict=True, reason='bug 22'))])
+    (dict(connector='atuo'), 'auto')])
 def test_an_unknown_kind_is_answered_with_the_closest(cfg, words):
     with pytest.raises((KeyError, ValueError), match=f'did you mean.*{words}'):
         spot(**cfg)

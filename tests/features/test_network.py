@@ -120,7 +120,6 @@ def test_an_unknown_name_is_answered_with_the_closest(chain, wrong, right):
         Network(chain, 'teacher').run(lambda: chain(X), capture=[wrong])
 
 
-@pytest.mark.xfail(strict=True, reason='bug 17')
 def test_nothing_is_left_on_the_model_even_after_an_error(chain):
     before = {name: dict(module.__dict__) for name, module in chain.named_modules()}
     run(chain, 'a', note={'b': None}, replay={'a': torch.zeros(2, 4, 5, 5)})

@@ -60,7 +60,6 @@ def test_a_wrong_name_or_value_is_refused_with_the_closest(cfg, words):
         stagewise(**cfg)
 
 
-@pytest.mark.xfail(strict=True, reason='bug 19')
 def test_two_phases_with_one_name_by_an_override():
     with pytest.raises(ValueError, match='name'):
         stagewise(overrides=dict(layer2=dict(name='layer1')))
