@@ -266,7 +266,7 @@ class Distiller(BaseModel):
         for name in train:
             if name == EVERYTHING:
                 return ['']
-            paths += stages[name] if name in stages else [self.student_network.module_path(name)[0]]
+            paths += stages[name] if name in stages else [self.student_network.module_path(name, [*stages])[0]]
         return paths
 
     def trainable(self) -> dict[str, nn.Parameter]:

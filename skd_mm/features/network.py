@@ -1,7 +1,7 @@
 """Running a network as far as it is needed, and reading or replacing what its modules give."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,11 +38,12 @@ class Network:
         self.model = model
         self.role = role
 
-    def module_path(self, name: str) -> tuple[str, int | None]:
+    def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
         """Finds the module behind a name.
 
         Args:
             name: A spot's module name.
+            others: What else could have been meant, for the message.
 
         Returns:
             The path of the module, and the index into its output or None.
@@ -58,7 +59,7 @@ class Network:
         parent, _, leaf = path.rpartition('.')
         if leaf == 'stem' and parent in modules and {'conv1', 'relu'} <= dict(modules[parent].named_children()).keys():
             return f'{parent}.relu', index
-        choices = [choice for choice in modules if choice]
+        choices = [*others, *(choice for choice in modules if choice)]
         raise KeyError(f'the {self.role} ({type(self.model).__name__}) has no module {name!r}'
                        f'{did_you_mean(path, choices, count=5)}')
 
