@@ -16,6 +16,10 @@ def test_equals_its_formula_and_needs_one_sample(relates, agrees):
     relates(CRDLoss(), formula, torch.randn(5, 8).double(), torch.randn(5, 8).double(), agrees, minimum=1)
 
 
+def test_one_sample_has_all_that_it_is_compared_with(agrees):
+    agrees(CRDLoss(), formula, torch.randn(1, 8).double(), torch.randn(1, 8).double())
+
+
 def test_gradcheck():
     teacher = torch.randn(5, 8).double()
     assert torch.autograd.gradcheck(lambda s: CRDLoss()(s, teacher), torch.randn(5, 8).double().requires_grad_())
