@@ -84,7 +84,8 @@ class ToySegDataset(BaseSegDataset):
             seg = random.randint(0, CLASSES, (self.side // 4, self.side // 4)).repeat(4, 0).repeat(4, 1)
             img = random.randint(0, 80, (self.side, self.side, 3)) + 100 * np.eye(3, dtype=int)[seg]
             infos.append(dict(img=img.astype(np.uint8), gt_seg_map=seg.astype(np.uint8), seg_fields=['gt_seg_map'],
-                              img_path=f'images/{i:03d}.png', label_map=None, reduce_zero_label=False))
+                              img_shape=seg.shape, ori_shape=seg.shape, img_path=f'images/{i:03d}.png', label_map=None,
+                              reduce_zero_label=False))
         return infos
 
     def prepare_data(self, index):
@@ -227,9 +228,8 @@ def calls(*modules):
             handle.remove()
 
 
-PIPELINE = [dict(type='LoadImageFromNDArray'), dict(type='PackSegInputs')]
-RANDOM = [dict(type='LoadImageFromNDArray'), dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'),
-          dict(type='PackSegInputs')]
+PIPELINE = [dict(type='PackSegInputs')]
+RANDOM = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
 _names = itertools.count()
 
 

@@ -1,0 +1,199 @@
+import random
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import ConcatDataset, pseudo_collate
+from mmengine.registry import TRANSFORMS, init_default_scope
+from torch import nn
+from torch.utils.data import DataLoader
+
+from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
+from skd_mm.utils import derive_seed
+from tests.helpers import PIPELINE, RANDOM, READS, ToySegDataset
+
+
+def take(count, **kwargs):
+    cfg = {**dict(indices=range(10), batch_size=2, seed=0, phase=0), **kwargs}
+    return list(islice(iter(PhaseSampler(**cfg)), count))
+
+
+def indices(keys):
+    return [index for index, _ in keys]
+
+
+# The sampler
+
+def test_an_epoch_is_whole_batches_of_a_fresh_permutation():
+    epochs = [indices(take(40, indices=range(100, 111), batch_size=4))[i:i + 8] for i in range(0, 40, 8)]
+    for epoch in epochs:
+        assert len(set(epoch)) == 8 and set(epoch) <= set(range(100, 111))
+    assert len({tuple(epoch) for epoch in epochs}) == 5
+    assert len({index for epoch in epochs for index in epoch}) == 11  # what is dropped differs
+
+
+def test_its_length_is_that_of_an_epoch():
+    assert len(PhaseSampler(range(11), 4, seed=0, phase=0)) == 8
+    assert len(PhaseSampler(range(11), 2, seed=0, phase=0, world_size=2)) == 4
+
+
+def test_seed_phase_and_epoch_decide():
+    assert take(30) == take(30)
+    assert len({tuple(take(30, **changes)) for changes in ({}, dict(seed=1), dict(phase=1))}) == 3
+
+
+def test_every_sample_has_its_own_random_state():
+    keys = take(50)
+    assert len({seed for _, seed in keys}) == 50
+    assert keys[13][1] == derive_seed(0, 0, 1, 3)  # seed, phase, epoch, position in the epoch
+
+
+@pytest.mark.parametrize('start', [0, 1, 4, 5, 6, 13])
+@pytest.mark.parametrize('rank', [0, 1])
+def test_a_start_in_the_middle_is_what_skipping_would_give(start, rank):
+    shared = dict(indices=range(20), rank=rank, world_size=2)
+    assert take(30, start=start, **shared) == take(30 + 2 * start, **shared)[2 * start:]
+
+
+@pytest.mark.parametrize('start', [0, 3])
+def test_two_processes_see_what_one_sees(start):
+    whole = take(60, batch_size=4, indices=range(19), start=start)
+    halves = [take(30, batch_size=2, indices=range(19), start=start, rank=rank, world_size=2) for rank in range(2)]
+    for i in range(15):
+        assert halves[0][2 * i:2 * i + 2] + halves[1][2 * i:2 * i + 2] == whole[4 * i:4 * i + 4]
+
+
+def test_fewer_samples_than_a_batch_are_refused():
+    with pytest.raises(ValueError, match=r'3 training samples are fewer than one batch \(2 samples × 2 processes\)'):
+        PhaseSampler(range(3), 2, seed=0, phase=0, world_size=2)
+    assert len(PhaseSampler(range(4), 2, seed=0, phase=0, world_size=2)) == 2
+
+
+# The data set
+
+class Noise:
+    """Draws from every global generator."""
+
+    metainfo = dict(classes=('a', ))
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        return index, random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def test_a_sample_is_a_function_of_its_key():
+    dataset = SeededDataset(Noise())
+    first = dataset[3, 7]
+    dataset[1, 2]
+    assert dataset[3, 7] == first
+    assert dataset[3, 8][1:] != first[1:] and first[0] == 3
+    assert all(a != b for a, b in zip(dataset[3, 8][1:], first[1:], strict=True))
+
+
+def test_it_is_as_long_and_means_the_same():
+    dataset = SeededDataset(Noise())
+    assert len(dataset) == 5 and dataset.metainfo == dict(classes=('a', ))
+
+
+def load(workers, start=0, count=6, pipeline=RANDOM):
+    init_default_scope('mmseg')
+    dataset = SeededDataset(ToySegDataset(images=8, pipeline=pipeline))
+    sampler = PhaseSampler(range(8), 3, seed=0, phase=1, start=start)
+    loader = DataLoader(dataset, batch_size=3, sampler=sampler, num_workers=workers, drop_last=True,
+                        collate_fn=pseudo_collate)
+    batches = []
+    for batch in islice(loader, count):
+        names = [sample.metainfo['img_path'] for sample in batch['data_samples']]
+        batches.append((torch.stack(batch['inputs']), names))
+    return batches
+
+
+def equal(one, other):
+    pairs = zip(one, other, strict=True)
+    return all(torch.equal(images, others) and names == same for (images, names), (others, same) in pairs)
+
+
+def test_the_number_of_workers_makes_no_difference():
+    assert equal(load(0), load(2))
+
+
+def test_a_loader_that_starts_in_the_middle_reads_nothing_before_and_gives_the_same():
+    whole = load(0)
+    READS.clear()
+    assert equal(load(0, start=4, count=2), whole[4:])
+    assert len(READS) == 6
+
+
+def test_random_pipelines_are_random():
+    first, second = load(0)[:2], load(0, start=2)[:2]
+    by_name = {}
+    for images, names in (*first, *second):
+        for image, name in zip(images, names, strict=True):
+            by_name.setdefault(name, []).append(image)
+    assert any(not torch.equal(images[0], image) for images in by_name.values() for image in images[1:])
+
+
+def test_a_sample_carries_its_index():
+    init_default_scope('mmseg')
+    dataset = SeededDataset(ToySegDataset(images=8, first=100, pipeline=PIPELINE))
+    sample = dataset[5, 0]['data_samples']
+    assert sample.metainfo['skd_mm_index'] == 5 and sample.metainfo['img_path'] == 'images/105.png'
+
+
+# What may be cached
+
+def test_a_deterministic_pipeline_passes():
+    init_default_scope('mmseg')
+    check_deterministic(ToySegDataset(pipeline=PIPELINE), nn.Identity())
+    pipeline = [dict(type='Resize', scale=(8, 8)), *PIPELINE]
+    check_deterministic(ToySegDataset(pipeline=pipeline), nn.Identity())
+
+
+@pytest.mark.parametrize('name', ['RandomFlip', 'PhotoMetricDistortion'])
+def test_a_random_one_is_refused_by_name(name):
+    init_default_scope('mmseg')
+    dataset = ToySegDataset(pipeline=RANDOM)
+    for one in (dataset, ConcatDataset([ToySegDataset(pipeline=PIPELINE), dataset])):
+        with pytest.raises(ValueError, match=rf'schedule\.cache needs the same image .*{name}'):
+            check_deterministic(one, nn.Identity())
+
+
+def test_what_nobody_knows_is_refused():
+    init_default_scope('mmseg')
+
+    @TRANSFORMS.register_module(name='ToyOwn', force=True)
+    class ToyOwn:
+
+        def __call__(self, results):
+            return results
+
+    with pytest.raises(ValueError, match='ToyOwn'):
+        check_deterministic(ToySegDataset(pipeline=[dict(type='ToyOwn'), *PIPELINE]), nn.Identity())
+
+
+def test_batch_augmentation_is_refused():
+    from mmpretrain.models import ClsDataPreprocessor
+    init_default_scope('mmpretrain')
+    plain = ClsDataPreprocessor(num_classes=2)
+    mixed = ClsDataPreprocessor(num_classes=2, batch_augments=dict(augments=dict(type='Mixup', alpha=1.)))
+    init_default_scope('mmseg')
+    dataset = ToySegDataset(pipeline=PIPELINE)
+    check_deterministic(dataset, plain)
+    with pytest.raises(ValueError, match='batch_augments'):
+        check_deterministic(dataset, mixed)
+
+
+def test_a_transform_inside_another_is_found():
+    init_default_scope('mmseg')
+    pipeline = [dict(type='RandomApply', transforms=[dict(type='RandomFlip', prob=1.)], prob=0.5), *PIPELINE]
+    with pytest.raises(ValueError, match='RandomApply'):
+        check_deterministic(ToySegDataset(pipeline=pipeline), nn.Identity())
+
+
+@pytest.mark.xfail(strict=True, reason='bug 28')
+def test_a_data_set_whose_pipeline_cannot_be_seen_is_refused():
+    with pytest.raises(ValueError):
+        check_deterministic(Noise(), nn.Identity())
