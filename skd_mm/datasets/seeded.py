@@ -107,9 +107,11 @@ def check_deterministic(dataset: Any, data_preprocessor: Any) -> None:
         ValueError: A transform is, or may be, random; the message names it.
     """
     parts = getattr(dataset, 'datasets', [dataset])
-    names = [type(step).__name__ for part in parts
-             for step in getattr(getattr(part, 'pipeline', None), 'transforms', ())]
-    random = [name for name in names if name not in _DETERMINISTIC]
+    random = []
+    for part in parts:
+        steps = getattr(getattr(part, 'pipeline', None), 'transforms', None)
+        names = [type(part).__name__] if steps is None else [type(step).__name__ for step in steps]
+        random += [name for name in names if name not in _DETERMINISTIC]
     if getattr(data_preprocessor, 'batch_augments', None):
         random.append('data_preprocessor.batch_augments')
     if random:
