@@ -224,6 +224,8 @@ class PhaseLoop(BaseLoop):
         """Freeze, wrap, optimizer, schedules and loader of the phase that is on."""
         runner, phase = self.runner, self.phase
         self._activate(phase)
+        # What a phase accumulated and did not apply ends with it.
+        self.distiller.zero_grad()
         if is_distributed():
             # DDP reads requires_grad when it wraps; it also hands rank 0's weights to all.
             runner.model = runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), self.distiller)
