@@ -91,7 +91,7 @@ class ContrastMemory(nn.Module):
                 return self._odds(scores, log_mean)
 
             if index is None:
-                raise ValueError('ContrastMemory needs the index of each sample: `sample_idx` in its metainfo')
+                raise ValueError('ContrastMemory needs the position of each image in the training set')
             if labels is not None and labels.dim() != 1:
                 raise ValueError(f'ContrastMemory takes one class an image, not {list(labels.shape)}')
             labels = index if labels is None else labels
