@@ -42,7 +42,7 @@ def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize('name', PLAIN)
+@pytest.mark.parametrize('name', [name for name in PLAIN if '/unet-' in name])
 def test_plain_configs_build_with_mmsegmentation(name):
     cfg = load(name)
     init_default_scope(cfg.default_scope)
