@@ -124,7 +124,7 @@ def exported_config(cfg: Config) -> Config:
     cfg.test_pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
     if isinstance(cfg.get('default_hooks'), dict):
         cfg.default_hooks = {key: hook for key, hook in cfg.default_hooks.items()
-                             if not (isinstance(hook, dict) and _is_ours(hook)) and key != 'checkpoint'}
+                             if not (isinstance(hook, dict) and _is_ours(hook))}
     imports = [name for name in (cfg.get('custom_imports') or {}).get('imports') or []
                if name.partition('.')[0] != SCOPE]
     if _uses_ours(cfg.model):
