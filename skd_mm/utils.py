@@ -9,6 +9,9 @@ import numpy as np
 import torch
 import torch.utils.data
 
+# Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
+INDEX = 'skd_mm_index'
+
 
 def did_you_mean(name: str, choices: Iterable[str], count: int = 3) -> str:
     """The end of an error message that names what a misspelt name may have meant.

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from skd_mm.utils import derive_seed, seed_everything
+from skd_mm.utils import INDEX, derive_seed, seed_everything
 
 Key = tuple[int, int]
-# Not OpenMMLab's `sample_idx`, which counts a validation set's samples too.
-INDEX = 'skd_mm_index'
 
 # Transforms that give the same image each time. One that is not named here may be random.
 _DETERMINISTIC = {

@@ -13,7 +13,6 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skd_mm.datasets.seeded import INDEX
 from skd_mm.features import (
     FeatureCache,
     Network,
@@ -26,7 +25,7 @@ from skd_mm.features import (
     tensors,
 )
 from skd_mm.registry import MODELS
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import INDEX, did_you_mean
 
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
