@@ -48,7 +48,7 @@ def main() -> None:
     cfg.merge_from_dict(args.cfg_options)
     cfg = student_config(cfg)
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
-        if not cfg.get(key):
+        if cfg.get(key) in (None, []):  # mmpretrain's test_cfg is an empty dict
             raise SystemExit(f'{args.config} has no `{key}`: there is nothing to test with')
     checkpoint = find_checkpoint(args.checkpoint, 'student')
     cfg.launcher = args.launcher

@@ -5,6 +5,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+
+from skd_mm.distillers import build_network
 
 
 def measures(folder):
@@ -93,3 +96,40 @@ def test_a_missing_checkpoint_is_named_and_nothing_is_written(run_tool, distilla
         run_tool('test.py', distillation.config, distillation.folder / 'iter_33.pth', '--work-dir',
                  distillation.folder / 'work')
     assert not (distillation.folder / 'work').exists()
+
+
+def test_a_classifier(run_tool, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('a', 'b'):
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        for i in range(2):
+            cv2.imwrite(str(tmp_path / 'images' / name / f'{name}{i}.png'), rng.integers(0, 9, (32, 32, 3), dtype=np.uint8))
+    config = tmp_path / 'classifier.py'
+    config.write_text(f"""
+default_scope = 'mmpretrain'
+model = dict(type='ImageClassifier', backbone=dict(type='ResNet_CIFAR', depth=18, base_channels=8, stem_channels=8),
+             neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=2, in_channels=64))
+pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+test_dataloader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+                       dataset=dict(type='CustomDataset', data_root={str(tmp_path / 'images')!r}, pipeline=pipeline))
+test_evaluator = dict(type='Accuracy', topk=(1,))
+test_cfg = dict()
+default_hooks = dict(visualization=dict(type='VisualizationHook'))
+visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+""")
+    cfg = Config.fromfile(config)
+    network = build_network(dict(cfg=cfg), 'student').eval()
+    torch.save(dict(state_dict=network.state_dict()), tmp_path / 'weights.pth')
+    run_tool('test.py', config, tmp_path / 'weights.pth', '--work-dir', tmp_path / 'work', '--show-dir',
+             tmp_path / 'show')
+    # mmpretrain's hook cannot paint what is tested with augmentation.
+    run_tool('test.py', config, tmp_path / 'weights.pth', '--work-dir', tmp_path / 'tta', '--tta', '--out',
+             tmp_path / 'results.pkl')
+    results = pickle.loads((tmp_path / 'results.pkl').read_bytes())
+    for result in results:
+        pixels = torch.from_numpy(cv2.imread(result['img_path'])).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            scores = [network.head(network.extract_feat(view)).softmax(1)[0] for view in (pixels, pixels.flip(-1))]
+        torch.testing.assert_close(result['pred_score'], (scores[0] + scores[1]) / 2)
+    assert len(results) == 4 == len(list((tmp_path / 'show').rglob('*.png')))
+    assert 'accuracy/top1' in measures(tmp_path / 'work')
