@@ -103,7 +103,8 @@ def test_a_classifier(run_tool, tmp_path):
     for name in ('a', 'b'):
         (tmp_path / 'images' / name).mkdir(parents=True)
         for i in range(2):
-            cv2.imwrite(str(tmp_path / 'images' / name / f'{name}{i}.png'), rng.integers(0, 9, (32, 32, 3), dtype=np.uint8))
+            pixels = rng.integers(0, 9, (32, 32, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / 'images' / name / f'{name}{i}.png'), pixels)
     config = tmp_path / 'classifier.py'
     config.write_text(f"""
 default_scope = 'mmpretrain'
