@@ -42,14 +42,13 @@ def test_phases_are_spans_of_the_runs_iterations(tmp_path):
 def test_the_numbers_of_a_phase(tmp_path):
     write(log(tmp_path / 'skd'),
           train(10, 'stem'), train(14, 'stem', time=1.0),
-          val(20, 'stem', spot_loss=.1, **{'spots.stem.loss': 5.}), val(24, 'stem', spot_loss=.3),
-          val(26, 'stem', spot_loss=math.nan),
+          val(20, 'stem', spot_loss=math.nan, **{'spots.stem.loss': 5.}), val(24, 'stem', spot_loss=.1),
+          val(26, 'stem', spot_loss=.3),
           train(30, 'head'), val(40, 'head', mIoU=30., aAcc=3.), val(50, 'head', mIoU=20., aAcc=4.))
     stem, head = read_run(tmp_path / 'skd').summary()
     assert (stem['phase'], stem['iterations'], stem['seconds']) == ('stem', 26, 10 * 0.5 + 4 * 1.0)
     assert stem['measures']['loss'] == dict(last=1 / 14, best=1 / 14, at=14)
-    assert math.isnan(stem['measures']['spot_loss'].pop('last'))
-    assert stem['measures']['spot_loss'] == dict(best=.1, at=20)
+    assert stem['measures']['spot_loss'] == dict(last=.3, best=.1, at=24)
     assert list(stem['measures']) == ['loss', 'spot_loss']
     assert head['iterations'] == 24 and head['seconds'] == 4 * 0.5
     assert head['measures']['mIoU'] == dict(last=20., best=30., at=40)
