@@ -36,7 +36,7 @@ class Phase:
     """
 
     name: str
-    train: list[str]
+    train: str | Sequence[str]
     spots: dict[str, float] = field(default_factory=dict)
     task: float = 0.0
     epochs: int | None = None

@@ -60,9 +60,9 @@ class Recipe:
         """
         raise NotImplementedError
 
-    def phase(self, name: str, train: Sequence[str], **values: Any) -> Phase:
+    def phase(self, name: str, train: str | Sequence[str], **values: Any) -> Phase:
         """A phase with the values that all phases have in common, and then its own."""
-        return Phase(name=name, train=list(train), **{**self.common, **values})
+        return Phase(name=name, train=train, **{**self.common, **values})
 
     def phases(self, stages: Sequence[str]) -> list[Phase]:
         """The schedule for a student.
