@@ -5,6 +5,8 @@ Everything is registered in MMEngine's own registries, so that a config, and a p
 
 import itertools
 import json
+import os
+import signal
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -132,7 +134,18 @@ class KillHook(Hook):
     def _count(self, *args, **kwargs):
         self.at -= 1
         if not self.at:
-            raise Killed
+            self.kill()
+
+    def kill(self):
+        raise Killed
+
+
+@HOOKS.register_module(force=True)
+class SystemKillHook(KillHook):
+    """The same by the system: nothing is cleaned up."""
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def network(width=4, **changes):

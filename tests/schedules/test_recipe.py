@@ -84,6 +84,7 @@ def test_phases_written_out():
     assert [phase.spots for phase in made] == [{'layer1': 1.0}, {}, {'layer2': 2.0}]
     assert [phase.task for phase in made] == [0, 1, 0.5]
     assert made[2].handover == 'last'
+    assert [phase.train for phase in made] == [['stem', 'layer1'], ['task_head'], ['all']]
 
 
 def test_phases_may_all_have_a_length_of_their_own():

@@ -1,0 +1,111 @@
+"""Rule 7: two processes with half the batch each do what one does. On a CPU, over gloo, in processes of their own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.helpers import SPOTS, differing, load
+
+pytestmark = pytest.mark.slow
+STAGES = [*SPOTS, 'task_head']
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory, repo):
+    """What two processes saw, what one saw, and the folder."""
+    folder = tmp_path_factory.mktemp('distributed')
+    env = dict(os.environ, PYTHONPATH=str(repo), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    env = {key: value for key, value in env.items() if key not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
+    worker = [str(repo / 'tests/integration/ddp_worker.py'), str(folder)]
+    for command in ([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', *worker],
+                    [sys.executable, *worker]):
+        done = subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, timeout=900)
+        if done.returncode:
+            pytest.fail(f'{command} failed:\n{done.stderr[-3000:]}')
+    ranks = [torch.load(folder / f'world2_rank{rank}.pth', weights_only=False) for rank in range(2)]
+    return ranks, torch.load(folder / 'world1_rank0.pth', weights_only=False), folder
+
+
+def events(result, run, kind):
+    return [event for event in result[run]['seen'] if event['event'] == kind]
+
+
+def test_the_gradients_of_every_phase_are_those_of_one_process(runs):
+    ranks, one, _ = runs
+    for rank in ranks:
+        for event, expected in zip(events(rank, 'still', 'after'), events(one, 'still', 'after'), strict=True):
+            assert (event['phase'], event['iter']) == (expected['phase'], expected['iter'])
+            for name, value in expected['state'].items():
+                torch.testing.assert_close(event['state'][name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_each_process_reads_half_of_what_one_reads(runs):
+    ranks, one, _ = runs
+    whole, halves = one['still']['reads'], [rank['still']['reads'] for rank in ranks]
+    assert len(whole) == 4 * 24
+    for i in range(24):
+        assert halves[0][2 * i:2 * i + 2] + halves[1][2 * i:2 * i + 2] == whole[4 * i:4 * i + 4]
+
+
+@pytest.mark.parametrize('run', ['still', 'moving', 'seldom'])
+def test_all_processes_have_the_same_weights_at_every_phase(runs, run):
+    first, second = runs[0]
+    for kind in ('before', 'after'):
+        pairs = list(zip(events(first, run, kind), events(second, run, kind), strict=True))
+        assert pairs
+        for one, other in pairs:
+            assert not differing(one['state'], other['state'])
+
+
+@pytest.mark.parametrize('run', [
+    'still', 'moving', pytest.param('seldom', marks=pytest.mark.xfail(strict=True, reason='bug 32'))])
+def test_buffers_agree_at_every_checkpoint(runs, run):
+    first, second = (events(rank, run, 'checkpoint') for rank in runs[0])
+    assert first and [event['iter'] for event in first] == [event['iter'] for event in second]
+    for one, other in zip(first, second, strict=True):
+        assert not differing(one['buffers'], other['buffers'])
+
+
+def test_the_model_is_wrapped_anew_for_what_learns(runs):
+    for rank in runs[0]:
+        for event, stage in zip(events(rank, 'moving', 'before'), STAGES, strict=True):
+            assert event['wrapped'] == 'MMDistributedDataParallel' and event['unused'] is False
+            part = 'decode_head.' if stage == 'task_head' else f'{stage}.'
+            assert {name for name in event['reduced'] if name.startswith('student.')} == {
+                name for name in event['reduced'] if name.startswith(f'student.{part}')}
+            assert bool([name for name in event['reduced'] if 'connector' in name]) == (stage == SPOTS[1])
+
+
+def test_every_validation_measures_the_same_in_all_processes_and_in_one(runs):
+    ranks, one, _ = runs
+    metrics = [[event['metrics'] for event in events(rank, 'still', 'validation')] for rank in ranks]
+    assert metrics[0] == metrics[1]
+    expected = [event['metrics'] for event in events(one, 'still', 'validation')]
+    assert len(expected) == 8
+    for found, values in zip(metrics[0], expected, strict=True):
+        # 3 images on 2 processes: the one that fills up does not count.
+        assert found == pytest.approx(values, rel=1e-4)
+
+
+def test_only_one_process_writes_and_it_is_the_best_that_is_handed_over(runs):
+    ranks, _, folder = runs
+    names = {path.name for path in (folder / 'moving2').glob('*.pth')}
+    assert {f'best_spot_loss_phase{k:02d}_{stage}.pth' for k, stage in enumerate(SPOTS)} <= names
+    for rank in ranks:
+        for k, event in enumerate(events(rank, 'moving', 'before')[1:]):
+            best = load(folder / f'moving2/best_spot_loss_phase{k:02d}_{SPOTS[k]}.pth')['state_dict']
+            assert not differing({name: event['state'][name] for name in best}, dict(best))
+    assert not list((folder / 'moving2').glob('.*unfinished'))
+
+
+def test_a_killed_run_of_two_processes_ends_in_the_same_weights(runs):
+    ranks, _, folder = runs
+    for rank in ranks:
+        assert not differing(events(rank, 'moving', 'after')[-1]['state'], events(rank, 'killed', 'after')[-1]['state'])
+    one, other = load(folder / 'moving2/iter_24.pth'), load(folder / 'killed/iter_24.pth')
+    assert one['best'] == other['best']
+    for key in ('state_dict', 'ema_state_dict'):
+        assert not differing(dict(one[key]), dict(other[key]))
