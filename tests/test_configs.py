@@ -119,7 +119,7 @@ def test_the_papers_settings():
                                                                           .4326707089857])
     assert (preprocessor.std / 255).flatten().tolist() == pytest.approx([.27413549931506, .28506257482912,
                                                                          .28284674400252])
-    assert preprocessor._channel_conversion
+    assert getattr(preprocessor, '_channel_conversion', None) or preprocessor.channel_conversion
     init_default_scope(student.default_scope)
     # The table's 8,059,084 has twelve outputs; a class less are 16 * 9 weights and a bias less.
     assert count(MMENGINE_MODELS.build(student.model)) == 8_059_084 - 145
