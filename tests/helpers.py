@@ -22,6 +22,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from mmpretrain.datasets import BaseDataset as BaseClsDataset
 from mmseg.datasets import BaseSegDataset
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -94,6 +95,26 @@ class ToySegDataset(BaseSegDataset):
         if not self.test_mode:
             READS.append(index)
         return super().prepare_data(index)
+
+
+@DATASETS.register_module(force=True)
+class ToyClsDataset(BaseClsDataset):
+    """The same for classification: the class is the brightest channel."""
+
+    METAINFO = dict(classes=('a', 'b', 'c'))
+
+    def __init__(self, images=12, first=0, side=SIDE, **kwargs):
+        self.images, self.first, self.side = images, first, side
+        super().__init__(ann_file='', serialize_data=False, **kwargs)
+
+    def load_data_list(self):
+        infos = []
+        for i in range(self.first, self.first + self.images):
+            image = np.random.RandomState(i).randint(0, 80, (self.side, self.side, 3))
+            image[..., i % CLASSES] += 60
+            infos.append(dict(img=image.astype(np.uint8), gt_label=i % CLASSES, img_path=f'images/{i:03d}.png',
+                              img_shape=image.shape[:2], ori_shape=image.shape[:2], sample_idx=i))
+        return infos
 
 
 @METRICS.register_module(force=True)

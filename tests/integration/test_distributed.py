@@ -60,8 +60,7 @@ def test_all_processes_have_the_same_weights_at_every_phase(runs, run):
             assert not differing(one['state'], other['state'])
 
 
-@pytest.mark.parametrize('run', [
-    'still', 'moving', pytest.param('seldom', marks=pytest.mark.xfail(strict=True, reason='bug 32'))])
+@pytest.mark.parametrize('run', ['still', 'moving', 'seldom'])
 def test_buffers_agree_at_every_checkpoint(runs, run):
     first, second = (events(rank, run, 'checkpoint') for rank in runs[0])
     assert first and [event['iter'] for event in first] == [event['iter'] for event in second]

@@ -130,9 +130,7 @@ MORE = [
 
 @pytest.mark.parametrize(('kind', 'event', 'at', 'priority'), [
     *KILLS, *(pytest.param(*kill, marks=pytest.mark.slow) for kill in MORE)])
-def test_a_killed_run_that_is_resumed_ends_in_the_same_weights(reference, tmp_path, request, kind, event, at, priority):
-    if kind == 'accumulation' and at in (5, 6, 14):
-        request.applymarker(pytest.mark.xfail(strict=True, reason='bug 30'))
+def test_a_killed_run_that_is_resumed_ends_in_the_same_weights(reference, tmp_path, kind, event, at, priority):
     expected = reference(kind)
     cfg = config(tmp_path, **RUNS[kind])
     train_killed(cfg, event, at, priority=priority)
@@ -143,9 +141,7 @@ def test_a_killed_run_that_is_resumed_ends_in_the_same_weights(reference, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', list(RUNS))
 @pytest.mark.parametrize('every', [5, 7])
-def test_a_run_that_is_killed_again_and_again(reference, tmp_path, request, kind, every):
-    if kind == 'accumulation' and every == 5:
-        request.applymarker(pytest.mark.xfail(strict=True, reason='bug 30'))
+def test_a_run_that_is_killed_again_and_again(reference, tmp_path, kind, every):
     cfg = config(tmp_path, **RUNS[kind])
     for attempt in range(40):
         try:
