@@ -57,7 +57,8 @@ class TeacherInput:
 def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
     """Mean and std as ``[C]`` (or ``[1]``), and whether the channels are swapped on the way in."""
     # mmpretrain's, MMEngine's, and mmsegmentation's before 1.3
-    swapped = any(getattr(preprocessor, name, False) for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
+    names = ('to_rgb', '_channel_conversion', 'channel_conversion')
+    swapped = any(getattr(preprocessor, name, False) for name in names)
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
     if mean is None or std is None or not getattr(preprocessor, '_enable_normalize', True):
         return torch.zeros(1), torch.ones(1), swapped

@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from skd_mm.registry import HOOKS
+from skd_mm.utils import did_you_mean
 
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
 _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
@@ -74,7 +75,7 @@ class PhaseCheckpointHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keeps the weights if they are the phase's best."""
         phase = runner.train_loop.phase
-        key = self._measure(phase, metrics or {})
+        key = self.measure(phase, metrics or {})
         if key is None or metrics is None:
             return
         greater = self._greater(key)
@@ -146,13 +147,25 @@ class PhaseCheckpointHook(Hook):
         """The phase's number and name as they stand in file names."""
         return f'phase{loop.index:02d}_{_file_name(loop.phase.name)}'
 
-    def _measure(self, phase: Any, metrics: dict[str, float]) -> str | None:
+    def measure(self, phase: Any, metrics: dict[str, float]) -> str | None:
+        """What a phase is judged by.
+
+        Args:
+            phase: The phase.
+            metrics: What a validation gave.
+
+        Returns:
+            The name of the measure; None if there is none.
+
+        Raises:
+            ValueError: ``save_best`` is not among the measures; the closest ones are given.
+        """
         if not phase.task:
             return SPOT_LOSS
         if self.save_best != 'auto':
             if metrics and self.save_best not in metrics:
                 raise ValueError(f'PhaseCheckpointHook: save_best={self.save_best!r} is not among the measures of the '
-                                 f'validation, {list(metrics)}')
+                                 f'validation, {list(metrics)}{did_you_mean(self.save_best, metrics)}')
             return self.save_best
         return next((key for key in _USUAL if key in metrics), next(iter(metrics), None))
 

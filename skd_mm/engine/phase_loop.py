@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
@@ -169,6 +170,7 @@ class PhaseLoop(BaseLoop):
             The model, behind its last phase.
         """
         self.runner.call_hook('before_train')
+        self._check_measure()
         while True:
             self._run_phase()
             if self.index + 1 == len(self.phases):
@@ -196,6 +198,27 @@ class PhaseLoop(BaseLoop):
             except (KeyError, TypeError, ValueError, AssertionError) as error:
                 raise ValueError(f'phase {phase.name!r}: its optim_wrapper or param_scheduler cannot be built: '
                                  f'{error}') from error
+
+    def _check_measure(self) -> None:
+        """Finds a misspelt `save_best` on one image, not behind all the phases that learn from features."""
+        task = next((phase for phase in self.phases[self.index:] if phase.task), None)
+        if self.runner.val_loop is None or task is None or self.checkpoints.save_best == 'auto':
+            return
+        loader, evaluator = self.runner.val_loop.dataloader, copy.deepcopy(self._evaluator(task))
+        batch = loader.collate_fn([loader.dataset[0]])
+        self._activate(task)
+        self.distiller.eval()
+        disabled, self.runner.logger.disabled = self.runner.logger.disabled, True
+        try:
+            with torch.no_grad():
+                evaluator.process(self.distiller.val_step(batch), batch)
+            metrics = evaluator.evaluate(1)
+        except Exception:  # a measure may need more than one image; the validation will tell
+            return
+        finally:
+            self.runner.logger.disabled = disabled
+            self._activate(self.phase)
+        self.checkpoints.measure(task, metrics)
 
     def _take_places(self) -> None:
         """Puts the parts that know of phases where the config has MMEngine's."""
@@ -328,10 +351,11 @@ class PhaseLoop(BaseLoop):
         batches: Iterator[Any] | None = None
         due = False
         while self.phase_iter < length and not self.stop_training:
+            # A run that is resumed in the middle of an epoch begins one for the hooks.
+            if batches is None or self.phase_iter % epoch_length == 0:
+                runner.call_hook('before_train_epoch')
             if batches is None:
                 batches = iter(self.dataloader)
-            if self.phase_iter % epoch_length == 0:
-                runner.call_hook('before_train_epoch')
             self._run_iter(next(batches))
             if self.phase_iter % epoch_length == 0:
                 runner.call_hook('after_train_epoch')
@@ -342,8 +366,11 @@ class PhaseLoop(BaseLoop):
             due = due or self.phase_iter % save_interval == 0
             ends = at_end or self.stop_training
             # Gradients that are not applied yet are in no checkpoint: it waits for the update.
-            runner.call_hook('after_step', due=ends or (due and runner.optim_wrapper.should_update()))
-            due = due and not runner.optim_wrapper.should_update()
+            saves = ends or (due and runner.optim_wrapper.should_update())
+            if saves:
+                self._share_buffers()
+            runner.call_hook('after_step', due=saves)
+            due = due and not saves
         self.stop_training = False
         runner.call_hook('after_phase')
 

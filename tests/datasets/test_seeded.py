@@ -193,7 +193,6 @@ def test_a_transform_inside_another_is_found():
         check_deterministic(ToySegDataset(pipeline=pipeline), nn.Identity())
 
 
-@pytest.mark.xfail(strict=True, reason='bug 28')
 def test_a_data_set_whose_pipeline_cannot_be_seen_is_refused():
     with pytest.raises(ValueError):
         check_deterministic(Noise(), nn.Identity())

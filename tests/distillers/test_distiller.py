@@ -419,8 +419,7 @@ def test_a_copy_of_the_teacher_has_loss_zero_at_every_spot_in_every_phase():
 @pytest.mark.parametrize(('arguments', 'error', 'words'), [
     ((['backbone.layer.0'], [SPOTS[0]]), KeyError, "no module 'backbone.layer.0'; did you mean 'backbone.layers.0'"),
     ((['decode_heed'], [SPOTS[0]]), KeyError, "did you mean .*'decode_head'"),
-    pytest.param((['taskhead'], [], 1), KeyError, "did you mean 'task_head'",
-                 marks=pytest.mark.xfail(strict=True, reason='bug 27')),
+    ((['taskhead'], [], 1), KeyError, "did you mean 'task_head'"),
     ((['all'], ['backbone.layers.9']), KeyError, "no spot 'backbone.layers.9'; did you mean 'backbone.layers.")])
 def test_a_wrong_name_is_answered_with_the_closest(arguments, error, words):
     with pytest.raises(error, match=words):

@@ -434,7 +434,6 @@ def test_without_validation_the_last_is_handed_over(tmp_path):
     assert not list(tmp_path.glob('best_*'))
 
 
-@pytest.mark.xfail(strict=True, reason='bug 9')
 def test_an_unknown_measure_is_found_before_the_first_phase_ends(tmp_path):
     hooks = dict(checkpoint=dict(type='skd_mm.PhaseCheckpointHook', save_best='mIuO'))
     with pytest.raises(ValueError, match="save_best='mIuO'"):
