@@ -56,7 +56,10 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options)
     if 'schedule' in cfg and cfg.get('train_cfg', {}).get('type') != 'skd_mm.PhaseLoop':
-        cfg.train_cfg = dict(cfg.get('train_cfg') or {}, type='skd_mm.PhaseLoop')
+        # MMEngine takes `by_epoch` only where it chooses the loop by itself, as in mmpretrain's configs.
+        lengths = {key: value for key, value in (cfg.get('train_cfg') or {}).items() if key != 'by_epoch'}
+        cfg.pop('train_cfg', None)
+        cfg.train_cfg = dict(lengths, type='skd_mm.PhaseLoop')
     return cfg
 
 

@@ -175,7 +175,6 @@ def test_an_iteration_based_config_of_mmsegmentation(tmp_path, tool):
 
 
 @pytest.mark.parametrize('cache', [0., 1.])
-@pytest.mark.xfail(strict=True, reason='bug 33')
 def test_an_epoch_based_config_of_mmpretrain(tmp_path, tool, cache):
     cls_model = dict(
         type='ImageClassifier', backbone=dict(type='ResNet_CIFAR', depth=18, base_channels=4, stem_channels=4),
