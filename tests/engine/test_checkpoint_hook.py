@@ -86,14 +86,16 @@ def test_a_feature_phase_is_judged_by_its_loss_whatever_the_config_says_of_the_t
 
 
 @pytest.mark.parametrize(('metrics', 'measure'), [
-    (dict(aAcc=1, mIoU=2, mAcc=3), 'mIoU'), ({'x': 1, 'accuracy/top1': 2}, 'accuracy/top1'), (dict(x=1, y=2), 'x'),
+    (dict(aAcc=1, mIoU=2, mAcc=3), 'mIoU'), ({'x': 1, 'accuracy/top1': 2}, 'accuracy/top1'),
+    (dict(x=1, y=2), 'x'),
     ({}, None)])
 def test_auto_takes_what_is_usual(metrics, measure):
     assert PhaseCheckpointHook().measure(TASK, metrics) == measure
 
 
 @pytest.mark.parametrize(('key', 'rule', 'worse', 'better'), [
-    ('mIoU', None, 0.1, 0.2), ('my_loss', None, 0.2, 0.1), ('my_loss', 'greater', 0.1, 0.2), ('mIoU', 'less', 0.2, 0.1)])
+    ('mIoU', None, 0.1, 0.2), ('my_loss', None, 0.2, 0.1), ('my_loss', 'greater', 0.1, 0.2),
+    ('mIoU', 'less', 0.2, 0.1)])
 def test_what_is_better(tmp_path, key, rule, worse, better):
     hook = PhaseCheckpointHook(save_best=key, rule=rule)
     runner = StandIn(tmp_path, hook)
