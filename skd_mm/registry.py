@@ -22,6 +22,7 @@ def _child(parent: Registry, *rooms: str) -> Registry:
 MODELS = _child(mmengine_registry.MODELS, 'models', 'distillers')
 LOSSES = Registry('loss', scope=SCOPE, locations=[f'{SCOPE}.losses'])
 CONNECTORS = Registry('connector', scope=SCOPE, locations=[f'{SCOPE}.connectors'])
+MEMORIES = Registry('memory', scope=SCOPE, locations=[f'{SCOPE}.memories'])
 RECIPES = Registry('recipe', scope=SCOPE, locations=[f'{SCOPE}.schedules'])
 DATASETS = _child(mmengine_registry.DATASETS, 'datasets')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,12 +24,14 @@ from skd_mm.features import (
     stand_in,
     tensors,
 )
+from skd_mm.losses import Feature
+from skd_mm.losses.base import parts
 from skd_mm.registry import MODELS
 from skd_mm.utils import INDEX, did_you_mean
 
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
-from .spot import Spot, spot_config
+from .spot import Spot, names, pick, spot_config
 
 EVERYTHING = 'all'
 
@@ -102,30 +104,30 @@ class Distiller(BaseModel):
         if self.teacher is not None:
             self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
         cfgs = [spot_config(cfg) for cfg in (self._backbone_spots(shape) if spots == 'backbone' else spots)]
-        names = [cfg['name'] for cfg in cfgs]
-        if len(set(names)) < len(names):
-            raise ValueError(f'model.spots: each needs a `name` of its own, not {names}')
-        modules = [cfg['student'] for cfg in cfgs]
+        called = [cfg['name'] for cfg in cfgs]
+        if len(set(called)) < len(called):
+            raise ValueError(f'model.spots: each needs a `name` of its own, not {called}')
+        modules = [names(cfg['student'])[-1] for cfg in cfgs]  # a stage ends where all that its spot needs is there
         if len(set(modules)) < len(modules):
             raise ValueError(f'model.spots: each must be at a student module of its own, not {modules}')
         self.stages: list[Stage]
-        self.stages, features = self._probe(
-            self.student_network, shape, lambda call: split_stages(
-                self.student_network, call, modules))
+        self.stages, _ = self._probe(
+            self.student_network, shape, lambda call: split_stages(self.student_network, call, modules))
+        features = self._features(self.student_network, shape, {name for cfg in cfgs for name in names(cfg['student'])})
         targets = {}
         if self.teacher is not None:
-            targets = self._probe(
-                self.teacher_network, shape, lambda call: split_stages(
-                    self.teacher_network, call, list({cfg['teacher'] for cfg in cfgs})))[1]
+            targets = self._features(
+                self.teacher_network, shape, {name for cfg in cfgs for name in names(cfg['teacher'])})
         # A stage is named by its spot, in the order of the forward; a module name has dots, a ModuleDict's key none.
-        by_module = {cfg['student']: cfg for cfg in cfgs}
+        by_module = {names(cfg['student'])[-1]: cfg for cfg in cfgs}
         self.stages = [replace(stage, name=by_module[stage.name]['name']) if stage.name in by_module else stage
                        for stage in self.stages]
         self.spots = nn.ModuleDict()
         for stage in self.stages[:-1]:
             cfg = next(cfg for cfg in cfgs if cfg['name'] == stage.name)
             self.spots[_key(cfg['name'])] = Spot(
-                **cfg, student_feature=features[cfg['student']], teacher_feature=targets.get(cfg['teacher']))
+                **cfg, student_feature=pick(features, cfg['student']),
+                teacher_feature=pick(targets, cfg['teacher']) if targets else None)
         self.activate(EVERYTHING, self.stage_names()[:-1] if self.teacher is not None else [], 1.0)
 
     def _build_teacher(self, cfg: Mapping[str, Any]) -> nn.Module:
@@ -158,6 +160,10 @@ class Distiller(BaseModel):
             print_log(f'model.spots: these stages have no partner of their resolution: {alone}', logger='current',
                       level=logging.WARNING)
         return [dict(student=one, teacher=other, connector='auto') for one, other in pairs]
+
+    def _features(self, network: Network, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
+        """Examples of the features at the named modules, which may lie in any order."""
+        return self._probe(network, shape, lambda call: split_stages(network, call, list(modules))[1])
 
     @staticmethod
     def _probe(network: Network, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
@@ -335,7 +341,7 @@ class Distiller(BaseModel):
             else:
                 losses[key] = [part * self.task for part in value] if isinstance(value, list) else value * self.task
         for spot, weight in self.active:
-            losses[f'spots.{spot.name}.loss'] = weight * spot(features[spot.student], targets[spot.teacher]).mean()
+            losses[f'spots.{spot.name}.loss'] = weight * self._compare(spot, features, targets, data_samples).mean()
         return losses
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any]:
@@ -352,12 +358,21 @@ class Distiller(BaseModel):
         if self.task or not self.active:
             return self.student(inputs, data_samples, mode='predict')
         _, features, targets = self._compute(inputs, data_samples, 'tensor')
-        losses = {spot.name: (weight * spot(features[spot.student], targets[spot.teacher])).expand(len(inputs))
+        losses = {spot.name: (weight * self._compare(spot, features, targets, data_samples)).expand(len(inputs))
                   for spot, weight in self.active}
         samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))
         for i, sample in enumerate(samples):
             sample.set_metainfo(dict(spot_losses={name: loss[i].item() for name, loss in losses.items()}))
         return samples
+
+    def _captured(self, side: str) -> set[str]:
+        return {name for spot, _ in self.active for name in names(getattr(spot, side))}
+
+    @staticmethod
+    def _compare(spot: Spot, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
+                 data_samples: Sequence[Any] | None) -> Tensor:
+        return spot(pick(features, spot.student), pick(targets, spot.teacher),
+                    _context(data_samples, spot.needs, pick(targets, spot.teacher)))
 
     def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None,
                  mode: str) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
@@ -414,7 +429,7 @@ class Distiller(BaseModel):
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
         return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
-                                        capture={spot.teacher for spot, _ in self.active}, stop=True)[1]
+                                        capture=self._captured('teacher'), stop=True)[1]
 
     def _student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                  prefix: dict[str, Any] | None = None,
@@ -424,7 +439,7 @@ class Distiller(BaseModel):
         ``prefix``, if given, is filled with the outputs of the modules that are its keys.
         """
         return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
-                                        capture={spot.student for spot, _ in self.active}, stop=not self.task,
+                                        capture=self._captured('student'), stop=not self.task,
                                         note=prefix, replay=replay)
 
 
@@ -443,6 +458,26 @@ def _input_channels(network: nn.Module) -> int:
 def _overlap(one: str, other: str) -> bool:
     """Whether one of two module paths lies in the other."""
     return not one or not other or one == other or one.startswith(f'{other}.') or other.startswith(f'{one}.')
+
+
+def _context(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
+    """What a spot needs to know of the samples beside their features, as far as the samples tell."""
+    device, samples, context = parts(feature)[0].device, list(data_samples or ()), {}
+    if 'index' in needs and samples and all(INDEX in sample.metainfo for sample in samples):
+        context['index'] = torch.tensor([sample.metainfo[INDEX] for sample in samples], device=device)
+    if 'labels' in needs and samples:
+        labels = [_label(sample) for sample in samples]
+        if all(label is not None and label.shape == labels[0].shape for label in labels):
+            context['labels'] = torch.stack(labels).to(device)
+    return context
+
+
+def _label(sample: Any) -> Any:
+    """An image's class, ``[]``, or map of classes, ``[H, W]``; None where there is none, or several."""
+    if 'gt_sem_seg' in sample:
+        return sample.gt_sem_seg.data[0]
+    label = sample.get('gt_label')
+    return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
 
 
 def _sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skd_mm.losses import SpotLoss
-from skd_mm.registry import CONNECTORS, LOSSES, build
+from skd_mm.losses import Feature, SpotLoss
+from skd_mm.losses.base import parts, shapes
+from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, build
 from skd_mm.utils import did_you_mean
 
-_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss')
+_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory')
+Modules = str | tuple[str, ...]
 
 
 def spot_config(cfg: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def spot_config(cfg: str | Mapping[str, Any]) -> dict[str, Any]:
         cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`.
 
     Returns:
-        A dict with ``name``, ``student``, ``teacher``, ``loss`` and the connectors.
+        A dict with ``name``, ``student``, ``teacher``, ``loss`` and the connectors, and the memory if there is one.
 
     Raises:
         ValueError: Unknown keys, or no module.
@@ -31,8 +33,10 @@ def spot_config(cfg: str | Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, _KEYS)} (there are {_KEYS})')
     if 'student' not in full:
         raise ValueError(f'model.spots: {full} names no `student` module')
-    full.setdefault('name', full['student'])
     full.setdefault('teacher', full['student'])
+    for side in ('student', 'teacher'):
+        full[side] = full[side] if isinstance(full[side], str) else tuple(full[side])
+    full.setdefault('name', '+'.join(names(full['student'])))
     full.setdefault('loss', dict(type='MSELoss'))
     full.setdefault('connector', None)
     full.setdefault('teacher_connector', None)
@@ -44,23 +48,27 @@ class Spot(nn.Module):
 
     Args:
         name: Its name in schedules and logs; the student's module name by default.
-        student: Name of a module of the student, see :class:`skd_mm.features.Network`.
-        teacher: Name of a module of the teacher; the same name by default.
+        student: Names of modules of the student, see :class:`skd_mm.features.Network`: one, or as many as the loss
+            needs, in the order of the forward.
+        teacher: Names of modules of the teacher; the same names by default.
         loss: Config of a loss; :class:`skd_mm.losses.MSELoss` by default.
         connector: Config of a connector, or a list of them, applied to the student's feature; ``'auto'`` puts a 1×1
             convolution where the channels differ and a resize where the resolution does. None by default.
         teacher_connector: The same on the teacher's side.
-        student_feature: An example of the student's feature, ``[1, C, ...]``; gives the connectors their channels.
+        student_feature: An example of the student's feature, ``[1, C, ...]``; gives the connectors their channels. A
+            tuple where there are several modules.
         teacher_feature: The same of the teacher; None where there is no teacher, and nothing can be checked.
+        memory: Config of what is remembered of samples between batches, see :mod:`skd_mm.memories`; None by default.
 
     Raises:
         ValueError: The features cannot be compared; the message says what would bridge them.
     """
 
-    def __init__(self, name: str, student: str, teacher: str, loss: Mapping[str, Any],
+    def __init__(self, name: str, student: Modules, teacher: Modules, loss: Mapping[str, Any],
                  connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
                  teacher_connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-                 student_feature: Tensor, teacher_feature: Tensor | None) -> None:
+                 student_feature: Feature, teacher_feature: Feature | None,
+                 memory: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.name = name
         self.student = student
@@ -69,23 +77,38 @@ class Spot(nn.Module):
         self.connector = _build_connector(connector, student_feature, partner)
         self.teacher_connector = _build_connector(teacher_connector, partner, student_feature)
         self.loss: SpotLoss = build(LOSSES, dict(loss))
-        self.shapes = (tuple(student_feature.shape[1:]), tuple(partner.shape[1:]))
-        if teacher_feature is not None and self.loss.same_shape:
+        self.memory = None if memory is None else build(MEMORIES, dict(memory))
+        self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, partner) for part in parts(side))
+        if teacher_feature is not None:
             self._check(student_feature, teacher_feature)
 
-    def _check(self, student_feature: Tensor, teacher_feature: Tensor) -> None:
+    def _check(self, student_feature: Feature, teacher_feature: Feature) -> None:
         was = self.training
         try:
-            # A connector's BN is not to see these.
+            # A connector's BN is not to see these, and a memory not to remember them.
             with torch.no_grad():
                 student, teacher = self.eval().connect(student_feature, teacher_feature)
+                if self.loss.same_shape and not self._bridged(student, teacher):
+                    self._explain(student, teacher)
+                # Twice the same sample: a relational loss looks at nothing less.
+                student, teacher = (_twice(side) for side in (student, teacher))
+                self.compare(student, teacher)
         except RuntimeError as error:
             raise ValueError(f'spot {self.name!r}: its connector does not take the feature '
-                             f'{list(student_feature.shape)}: {error}') from error
+                             f'{shapes(student_feature)}: {error}') from error
+        except ValueError as error:
+            raise error if str(error).startswith('spot ') else ValueError(f'spot {self.name!r}: {error}') from error
         finally:
             self.train(was)
-        if student.shape == teacher.shape:
-            return
+
+    @staticmethod
+    def _bridged(student: Feature, teacher: Feature) -> bool:
+        return isinstance(student, Tensor) and isinstance(teacher, Tensor) and student.shape == teacher.shape
+
+    def _explain(self, student: Feature, teacher: Feature) -> None:
+        if not (isinstance(student, Tensor) and isinstance(teacher, Tensor)):
+            raise ValueError(f'{type(self.loss).__name__} compares one feature of each network, not {shapes(student)} '
+                             f'with {shapes(teacher)}')
         hints = []
         if student.dim() != teacher.dim():
             hints = ['the two have different numbers of dimensions, and no connector bridges that']
@@ -98,32 +121,74 @@ class Spot(nn.Module):
         raise ValueError(f"spot {self.name!r}: the student's {self.student!r} gives {list(student.shape[1:])}, the "
                          f"teacher's {self.teacher!r} gives {list(teacher.shape[1:])}: {hints[0]}")
 
-    def connect(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    def connect(self, student: Feature, teacher: Feature) -> tuple[Feature, Feature]:
         """Makes two features comparable.
 
         Args:
-            student: ``[B, C, ...]``, the student's feature.
+            student: ``[B, C, ...]``, the student's feature, or a tuple of them.
             teacher: ``[B, C', ...]``, the teacher's.
 
         Returns:
-            Both, behind their connectors.
+            Both, behind their connectors; the batch is the first dimension of every tensor.
         """
         return _apply(self.connector, student, teacher), _apply(self.teacher_connector, teacher, student)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two features.
+    @property
+    def needs(self) -> set[str]:
+        """What it uses beside the features: ``'labels'`` and ``'index'``, as keys of a context."""
+        return {*self.loss.needs, *(('index', 'labels') if self.memory is not None else ())}
+
+    def compare(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Compares two features behind their connectors; here samples may have been left out of all arguments.
 
         Args:
-            student: ``[B, C, ...]``, the student's feature.
-            teacher: ``[B, C', ...]``, the teacher's.
+            student: ``[B, ...]``.
+            teacher: ``[B, ...]``.
+            context: What is known of the samples: ``index``, ``[B]``, their positions in the training set, and
+                ``labels``, ``[B]`` or ``[B, H, W]``. What is not known may be missing.
 
         Returns:
             The loss, ``[B]``, or a scalar where the loss is relational.
         """
-        return self.loss(*self.connect(student, teacher))
+        context = context or {}
+        if self.memory is not None:
+            student, teacher = self.memory(student, teacher, context.get('index'), context.get('labels'))
+        return self.loss(student, teacher, **{name: context.get(name) for name in self.loss.needs})
+
+    def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Compares two features.
+
+        Args:
+            student: ``[B, C, ...]``, the student's feature, or a tuple of them.
+            teacher: ``[B, C', ...]``, the teacher's.
+            context: As for :meth:`compare`.
+
+        Returns:
+            The loss, ``[B]``, or a scalar where the loss is relational.
+        """
+        return self.compare(*self.connect(student, teacher), context)
 
 
-def _build_connector(cfg: Any, feature: Tensor, partner: Tensor) -> nn.ModuleList:
+def names(modules: Modules) -> tuple[str, ...]:
+    """The names of the modules on one side of a spot."""
+    return (modules,) if isinstance(modules, str) else modules
+
+
+def pick(features: Mapping[str, Tensor], modules: Modules) -> Feature:
+    """The feature at one module, or a tuple of those at several."""
+    return features[modules] if isinstance(modules, str) else tuple(features[module] for module in modules)
+
+
+def _twice(feature: Feature) -> Feature:
+    doubled = tuple(torch.cat([part, part]) for part in parts(feature))
+    return doubled[0] if isinstance(feature, Tensor) else doubled
+
+
+def _build_connector(cfg: Any, feature: Feature, partner: Feature) -> nn.ModuleList:
+    if cfg is None:
+        return nn.ModuleList()
+    if not (isinstance(feature, Tensor) and isinstance(partner, Tensor)):
+        raise ValueError('a spot at several modules takes no connectors')
     if cfg == 'auto':
         cfg = []
         if feature.shape[1] != partner.shape[1]:
@@ -133,12 +198,12 @@ def _build_connector(cfg: Any, feature: Tensor, partner: Tensor) -> nn.ModuleLis
     if isinstance(cfg, str):
         raise ValueError(f"a connector is a config, a list of configs or 'auto', not {cfg!r}"
                          f"{did_you_mean(cfg, ['auto', *CONNECTORS.module_dict])}")
-    cfgs = [] if cfg is None else [cfg] if isinstance(cfg, Mapping) else list(cfg)
+    cfgs = [cfg] if isinstance(cfg, Mapping) else list(cfg)
     return nn.ModuleList(
         build(CONNECTORS, dict(entry), in_channels=feature.shape[1], out_channels=partner.shape[1]) for entry in cfgs)
 
 
-def _apply(connector: nn.ModuleList, feature: Tensor, partner: Tensor) -> Tensor:
+def _apply(connector: nn.ModuleList, feature: Feature, partner: Feature) -> Feature:
     for part in connector:
         feature = part(feature, partner)
     return feature

@@ -7,7 +7,10 @@ import torch.distributed as torch_dist
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
+from skd_mm.registry import MEMORIES
 
+
+@MEMORIES.register_module()
 class ContrastMemory(nn.Module):
     """One embedding of every training image from each network, and the odds that a pair of embeddings belongs together.
 

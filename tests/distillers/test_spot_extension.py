@@ -1,0 +1,111 @@
+"""Spots at two modules, spots with a memory, losses that want labels."""
+
+import pytest
+import torch
+from mmengine.structures import BaseDataElement
+
+from skd_mm.datasets.seeded import INDEX
+from skd_mm.distillers.distiller import _context
+from tests.helpers import (
+    SPOTS,
+    batch,
+    build_distiller,
+    config,
+    last_checkpoint,
+    network,
+    same_bits,
+    train,
+    train_killed,
+)
+
+
+def test_a_spot_at_two_modules_gives_both_features():
+    flow = dict(name='flow', student=SPOTS[:2], loss=dict(type='FSPLoss'))
+    distiller = build_distiller(network(widths=[4, 5, 6]), spots=[flow, SPOTS[2]])
+    assert distiller.stage_names() == ['flow', SPOTS[2], 'task_head']
+    assert distiller.stages[0].modules == tuple(SPOTS[:2])
+    distiller.activate(['flow'], ['flow'])
+    inputs, samples = batch()
+    loss = distiller.eval().loss(inputs, samples)['spots.flow.loss']
+    grams = []
+    for model in (distiller.student, distiller.teacher):
+        one = model.eval().backbone.layers[0](inputs)
+        two = model.backbone.layers[1](one)
+        grams.append(torch.einsum('bcyx,bdyx->bcd', one, two) / one[0, 0].numel())
+    torch.testing.assert_close(loss, (grams[0] - grams[1]).square().mean())
+
+
+def test_what_a_loss_cannot_compare_is_found_before_training():
+    with pytest.raises(ValueError, match=r"spot 'backbone.layers.0': FSPLoss needs the features of two layers"):
+        build_distiller(spots=[dict(student=SPOTS[0], loss=dict(type='FSPLoss'))])
+    with pytest.raises(ValueError, match=r"spot 'backbone.layers.1': ATLoss .*PoolToSmaller"):
+        build_distiller(network(stride=2), network(), spots=[dict(student=SPOTS[1], loss=dict(type='ATLoss'))])
+    with pytest.raises(ValueError, match=r"spot 'x': MSELoss compares one feature"):
+        build_distiller(spots=[dict(name='x', student=SPOTS[:2])])
+
+
+@pytest.mark.parametrize('loss', ['ATLoss', 'SPLoss', 'NSTLoss', 'PKTLoss', 'RKDLoss', 'VIDLoss', 'FTLoss', 'CCLoss'])
+def test_every_loss_at_a_spot_of_unequal_widths_and_resolutions(loss):
+    pool, embed = dict(type='PoolToSmaller'), dict(type='Embed')
+    connectors = dict(
+        VIDLoss=([pool, dict(type='VarianceHead')], pool), CCLoss=(embed, embed),
+        FTLoss=([dict(type='Translator'), pool], [dict(type='Paraphraser'), pool])).get(loss, (pool, pool))
+    spot = dict(student=SPOTS[2], loss=dict(type=loss), connector=connectors[0], teacher_connector=connectors[1])
+    distiller = build_distiller(network(stride=2), network(width=6), spots=[spot])
+    distiller.activate(['all'], [SPOTS[2]])
+    value = distiller.train().loss(*batch(4))[f'spots.{SPOTS[2]}.loss']
+    value.backward()
+    assert distiller.student.backbone.layers[0][0].weight.grad.any()
+    distiller.eval().predict(*batch(4))
+
+
+def test_dense_kd_sees_which_pixels_are_valid():
+    distiller = build_distiller(spots=[dict(student='decode_head.conv_seg', loss=dict(type='KDLoss'))])
+    distiller.activate(['all'], ['decode_head.conv_seg'])
+    inputs, samples = batch()
+    name = 'spots.decode_head.conv_seg.loss'
+    whole = distiller.eval().loss(inputs, samples)[name]
+    for sample in samples:
+        sample.gt_sem_seg.data[:, :6] = 255
+    assert not torch.isclose(distiller.loss(inputs, samples)[name], whole)
+    for sample in samples:
+        sample.gt_sem_seg.data[:] = 255
+    assert distiller.loss(inputs, samples)[name] == 0
+
+
+def test_the_context_is_what_the_samples_tell():
+    feature, (_, samples) = torch.zeros(2, 3), batch()
+    assert _context(samples, {'index'}, feature) == {} and _context(None, {'labels', 'index'}, feature) == {}
+    for i, sample in enumerate(samples):
+        sample.set_metainfo({INDEX: 7 + i})
+    context = _context(samples, {'index', 'labels'}, feature)
+    assert context['index'].tolist() == [7, 8] and context['labels'].shape == (2, 12, 12)
+    classified = [BaseDataElement(gt_label=torch.tensor([label])) for label in (3, 4)]
+    assert _context(classified, {'labels'}, feature)['labels'].tolist() == [3, 4]
+    assert _context([BaseDataElement(gt_label=torch.tensor([1, 2]))], {'labels'}, feature) == {}
+
+
+def crd_config(folder):
+    embed = dict(type='Embed', dim=8, normalize=True)
+    spot = dict(name='crd', student=SPOTS[2], loss=dict(type='CRDLoss'), connector=embed, teacher_connector=embed,
+                memory=dict(type='ContrastMemory', num_samples=12, dim=8, negatives=5))
+    cfg = config(folder, schedule=dict(type='Simultaneous', phase_epochs=2, val_interval=1))
+    cfg.model.spots = [spot]
+    return cfg
+
+
+def test_maps_of_classes_are_no_classes(tmp_path):
+    with pytest.raises(ValueError, match='one class an image'):
+        train(crd_config(tmp_path))
+
+
+def test_a_memory_is_written_and_resumed_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr('skd_mm.distillers.distiller._label', lambda sample: None)  # each image is its own class
+    train(crd_config(tmp_path / 'one'))
+    whole = last_checkpoint(tmp_path / 'one')['state_dict']
+    assert whole['spots.crd.memory.complete'] and whole['spots.crd.memory.labels'].tolist() == list(range(12))
+    cfg = crd_config(tmp_path / 'two')
+    train_killed(cfg, 'after_train_iter', at=5)
+    train(cfg, resume=True)
+    resumed = last_checkpoint(tmp_path / 'two')['state_dict']
+    assert all(same_bits(value, resumed[name]) for name, value in whole.items())
