@@ -217,7 +217,7 @@ def config_phases(cfg: Config, distiller: Distiller) -> list[Phase]:
     """
     if 'schedule' not in cfg:
         raise ValueError('the config has no `schedule`: there are no phases to count')
-    return build(RECIPES, cfg.schedule).phases(distiller.stage_names())
+    return build(RECIPES, cfg.schedule).phases(distiller.stage_names(), distiller.spot_names())
 
 
 def config_images(cfg: Config) -> Callable[[float], int] | None:

@@ -4,7 +4,7 @@ import inspect
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -31,7 +31,7 @@ from skd_mm.utils import INDEX, did_you_mean
 
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
-from .spot import Spot, names, pick, spot_config
+from .spot import Reproduction, Spot, names, pick, spot_config
 
 EVERYTHING = 'all'
 
@@ -196,6 +196,14 @@ class Distiller(BaseModel):
         """Names of the stages in the order of the forward, ``'task_head'`` last."""
         return [stage.name for stage in self.stages]
 
+    def spot_names(self) -> list[str]:
+        """Names of all that can be active: the spots in the order of the forward, then what belongs to them."""
+        return list(self._spots())
+
+    def _spots(self) -> dict[str, Spot | Reproduction]:
+        spots: dict[str, Any] = {str(spot.name): spot for spot in self.spots.values()}
+        return {**spots, **{f'{name}.teacher': spot.reproduction for name, spot in spots.items() if spot.reproduction}}
+
     def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
                  task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None) -> None:
         """Says what learns, and from what.
@@ -220,14 +228,13 @@ class Distiller(BaseModel):
         train = [train] if isinstance(train, str) else list(train)
         weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
         for name in weights:
-            if _key(name) not in self.spots:
-                raise KeyError(f'there is no spot {name!r}{did_you_mean(name, self.stage_names()[:-1])}')
+            if name not in self._spots():
+                raise KeyError(f'there is no spot {name!r}{did_you_mean(name, self.spot_names())}')
         if weights and self.teacher is None:
             raise RuntimeError(f'the spots {list(weights)} are active, but the model has no teacher: name one in '
                                '`model.teacher`')
         paths = self.train_paths(train)
-        self.active: list[tuple[Spot, float]] = [(cast(Spot, self.spots[_key(name)]), weight)
-                                                 for name, weight in weights.items()]
+        self.active = [(self._spots()[name], weight) for name, weight in weights.items()]
         self.task = float(task)
         self.frozen_bn = frozen_bn
 
@@ -237,7 +244,7 @@ class Distiller(BaseModel):
         for parameter in self._learnable:
             parameter.requires_grad_(id(parameter) in live)
         for spot, _ in self.active:
-            spot.requires_grad_(True)
+            spot.learn()
         inside = {name for name in modules
                   if any(not path or name == path or name.startswith(f'{path}.') for path in paths)}
         around = {name for name in modules if any(path.startswith(f'{name}.' if name else '') for path in paths)}
@@ -245,7 +252,7 @@ class Distiller(BaseModel):
         self.cache = cache
         # The stages before the first one that learns; nothing in them changes while this holds.
         learning = [any(_overlap(part, path) for part in stage.modules for path in paths) for stage in self.stages]
-        prefix = self.stages[:learning.index(True)]
+        prefix = self.stages[:learning.index(True)] if any(learning) else []
         self._prefix = [part for stage in prefix for part in stage.modules]
         again = [name for stage in prefix for name in stage.shared]
         if cache is not None and again:
@@ -369,7 +376,7 @@ class Distiller(BaseModel):
         return {name for spot, _ in self.active for name in names(getattr(spot, side))}
 
     @staticmethod
-    def _compare(spot: Spot, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
+    def _compare(spot: Spot | Reproduction, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
                  data_samples: Sequence[Any] | None) -> Tensor:
         return spot(pick(features, spot.student), pick(targets, spot.teacher),
                     _context(data_samples, spot.needs, pick(targets, spot.teacher)))

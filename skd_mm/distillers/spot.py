@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skd_mm.losses import Feature, SpotLoss
+from skd_mm.losses import Feature, MSELoss, SpotLoss
 from skd_mm.losses.base import parts, shapes
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, build
 from skd_mm.utils import did_you_mean
 
-_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory')
+_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder')
 Modules = str | tuple[str, ...]
 
 
@@ -59,6 +59,9 @@ class Spot(nn.Module):
             tuple where there are several modules.
         teacher_feature: The same of the teacher; None where there is no teacher, and nothing can be checked.
         memory: Config of what is remembered of samples between batches, see :mod:`skd_mm.memories`; None by default.
+        teacher_decoder: Config of a connector, or a list of them, that leads from the teacher's feature behind its
+            connector back to the feature. With it the teacher's connector learns to lose nothing, in phases in which
+            ``<name>.teacher`` is active (:class:`Reproduction`), and is fixed wherever the spot itself is.
 
     Raises:
         ValueError: The features cannot be compared; the message says what would bridge them.
@@ -68,7 +71,8 @@ class Spot(nn.Module):
                  connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
                  teacher_connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
                  student_feature: Feature, teacher_feature: Feature | None,
-                 memory: Mapping[str, Any] | None = None) -> None:
+                 memory: Mapping[str, Any] | None = None,
+                 teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> None:
         super().__init__()
         self.name = name
         self.student = student
@@ -76,6 +80,7 @@ class Spot(nn.Module):
         partner = student_feature if teacher_feature is None else teacher_feature
         self.connector = _build_connector(connector, student_feature, partner)
         self.teacher_connector = _build_connector(teacher_connector, partner, student_feature)
+        self.teacher_decoder = _build_connector(teacher_decoder, student_feature, partner)
         self.loss: SpotLoss = build(LOSSES, dict(loss))
         self.memory = None if memory is None else build(MEMORIES, dict(memory))
         self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, partner) for part in parts(side))
@@ -134,6 +139,18 @@ class Spot(nn.Module):
         return _apply(self.connector, student, teacher), _apply(self.teacher_connector, teacher, student)
 
     @property
+    def reproduction(self) -> 'Reproduction | None':
+        """What else can be active: the teacher's connector on its own, if it has a decoder."""
+        return Reproduction(self) if len(self.teacher_decoder) else None
+
+    def learn(self) -> None:
+        """Lets learn what learns where this spot is active."""
+        self.requires_grad_(True)
+        if len(self.teacher_decoder):
+            self.teacher_connector.requires_grad_(False)
+            self.teacher_decoder.requires_grad_(False)
+
+    @property
     def needs(self) -> set[str]:
         """What it uses beside the features: ``'labels'`` and ``'index'``, as keys of a context."""
         return {*self.loss.needs, *(('index', 'labels') if self.memory is not None else ())}
@@ -167,6 +184,42 @@ class Spot(nn.Module):
             The loss, ``[B]``, or a scalar where the loss is relational.
         """
         return self.compare(*self.connect(student, teacher), context)
+
+
+class Reproduction:
+    """A spot's other half: its teacher's connector learns to keep what the teacher's feature says.
+
+    The mean squared error between the feature and what the decoder makes of it; the student is not needed. So factor
+    transfer's paraphraser is trained in a phase of its own (Kim, Park and Kwak, arXiv 1802.04977).
+
+    Args:
+        spot: A spot with a decoder. It owns the parameters.
+    """
+
+    def __init__(self, spot: Spot) -> None:
+        self.name = f'{spot.name}.teacher'
+        self.student: Modules = ()
+        self.teacher = spot.teacher
+        self.needs: set[str] = set()
+        self.connector, self.decoder, self.loss = spot.teacher_connector, spot.teacher_decoder, MSELoss()
+
+    def learn(self) -> None:
+        """Lets learn what learns where this is active."""
+        self.connector.requires_grad_(True)
+        self.decoder.requires_grad_(True)
+
+    def __call__(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Compares the teacher's feature with its reproduction.
+
+        Args:
+            student: Not used.
+            teacher: ``[B, C, ...]``.
+            context: Not used.
+
+        Returns:
+            ``[B]``.
+        """
+        return self.loss(_apply(self.decoder, _apply(self.connector, teacher, teacher), teacher), teacher)
 
 
 def names(modules: Modules) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class PhaseLoop(BaseLoop):
             self.dataset.full_init()
         recipe: Recipe = build(RECIPES, runner.cfg.schedule)
         self.recipe = recipe
-        self.phases = recipe.phases(distiller.stage_names())
+        self.phases = recipe.phases(distiller.stage_names(), distiller.spot_names())
         self.seed = runner.seed
         self.batch_size = dataloader['batch_size']
         self.stop_training = False

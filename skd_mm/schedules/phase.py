@@ -56,7 +56,7 @@ class Phase:
             self.spots = dict.fromkeys(self.spots, 1.0)
         self.train = [self.train] if isinstance(self.train, str) else list(self.train)
         self.task = float(self.task)
-        if not self.train:
+        if not self.train and not self.spots:
             raise ValueError(f'{where}: `train` names nothing that learns')
         if not self.spots and not self.task:
             raise ValueError(f'{where}: there is nothing to learn from: no spot is active and the task loss is off')

@@ -64,11 +64,12 @@ class Recipe:
         """A phase with the values that all phases have in common, and then its own."""
         return Phase(name=name, train=train, **{**self.common, **values})
 
-    def phases(self, stages: Sequence[str]) -> list[Phase]:
+    def phases(self, stages: Sequence[str], spots: Sequence[str] | None = None) -> list[Phase]:
         """The schedule for a student.
 
         Args:
             stages: Names of the student's stages in the order of its forward: one a spot, ``'task_head'`` last.
+            spots: Names of all that can be active; those of the stages by default.
 
         Returns:
             The phases in their order, with unique names.
@@ -89,7 +90,8 @@ class Recipe:
                 if one in values:
                     values.setdefault(other, None)
             phases[i] = replace(phase, **values)
-            check_names('spot', list(phases[i].spots), stages[:-1], f'{self.where}, phase {phase.name!r}')
+            check_names('spot', list(phases[i].spots), stages[:-1] if spots is None else spots,
+                        f'{self.where}, phase {phase.name!r}')
         return phases
 
 

@@ -10,8 +10,11 @@ from tests.helpers import (
     SPOTS,
     batch,
     build_distiller,
+    calls,
     config,
     last_checkpoint,
+    load,
+    log_lines,
     network,
     same_bits,
     train,
@@ -109,3 +112,39 @@ def test_a_memory_is_written_and_resumed_exactly(tmp_path, monkeypatch):
     train(cfg, resume=True)
     resumed = last_checkpoint(tmp_path / 'two')['state_dict']
     assert all(same_bits(value, resumed[name]) for name, value in whole.items())
+
+
+FACTOR_TRANSFER = dict(
+    name='ft', student=SPOTS[2], loss=dict(type='FTLoss'), connector=dict(type='Translator'),
+    teacher_connector=dict(type='Paraphraser'), teacher_decoder=dict(type='ParaphraserDecoder'))
+
+
+def test_a_paraphraser_is_trained_in_a_phase_of_its_own_and_fixed_afterwards(tmp_path):
+    cfg = config(tmp_path, schedule=dict(type='Phases', phase_epochs=2, phases=[
+        dict(name='paraphraser', train=[], spots=['ft.teacher']),
+        dict(name='transfer', train=['all'], spots={'ft': 200}, task=1)]))
+    cfg.model.spots = [FACTOR_TRANSFER]
+    runner = train(cfg)
+    files = sorted(tmp_path.glob('iter_*.pth'), key=lambda file: int(file.stem[5:]))
+    first, last = (load(file)['state_dict'] for file in (files[-2], files[-1]))
+    for name, before in first.items():
+        same = same_bits(before, last[name])
+        if 'teacher_' in name:
+            assert same, name
+        elif name.endswith('weight') and 'conv_seg' not in name:
+            assert not same, name
+    lines = [line for line in log_lines(tmp_path) if 'spots.ft.teacher.loss' in line]
+    assert lines and lines[-1]['spots.ft.teacher.loss'] < lines[0]['spots.ft.teacher.loss']
+    assert runner.iter > 0
+
+
+def test_a_phase_for_the_teachers_connector_runs_no_student():
+    distiller = build_distiller(spots=[FACTOR_TRANSFER])
+    assert distiller.stage_names() == ['ft', 'task_head'] and distiller.spot_names() == ['ft', 'ft.teacher']
+    distiller.activate([], ['ft.teacher'])
+    assert {name.split('.')[2] for name in distiller.trainable()} == {'teacher_connector', 'teacher_decoder'}
+    with calls(distiller.student, distiller.teacher) as (student, teacher):
+        losses = distiller.loss(*batch())
+    assert not student and SPOTS[2] in teacher and list(losses) == ['spots.ft.teacher.loss']
+    distiller.activate(['all'], ['ft'])
+    assert not any('teacher_' in name for name in distiller.trainable())
