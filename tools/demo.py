@@ -40,10 +40,12 @@ from skd_mm.analysis import flops
 from skd_mm.analysis.curves import plot_curves
 from skd_mm.analysis.logs import read_run
 from skd_mm.datasets.camvid import CLASSES, PALETTE
-from skd_mm.datasets.street_scenes import make_street_scenes
+from skd_mm.datasets.street_scenes import MARKER, make_street_scenes
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS_BETWEEN_LINES = 5.0
+DATA = 'street_scenes'
+RECORD = 'demo.json'
+SECONDS_BETWEEN_LINES = 8.0
 # The colour of every id in a label file; what is no class is black.
 PAINT = np.zeros((256, 3), np.uint8)
 PAINT[:len(PALETTE)] = PALETTE
@@ -128,8 +130,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    folder = Path(args.work_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(args.work_dir).resolve()
+    os.chdir(ROOT)
+    if folder.is_relative_to(ROOT):
+        folder = folder.relative_to(ROOT)
     demo = Demo(folder, QUICK if args.quick else Size(), args.seed, args.jobs)
     if args.clean:
         demo.clean()
@@ -159,6 +163,7 @@ class Demo:
         self.start = time.monotonic()
         self.children: set[subprocess.Popen] = set()
         self.stopping = threading.Event()
+        folder.mkdir(parents=True, exist_ok=True)
         # The trainings inherit it: they hold it for as long as they live, even if this process is killed.
         self.lock = open(folder / '.lock', 'w')  # noqa: SIM115
         os.set_inheritable(self.lock.fileno(), True)
@@ -169,9 +174,10 @@ class Demo:
                              'wait for it, or give another --work-dir') from None
 
     def clean(self) -> None:
-        """Removes what an earlier demo has made."""
-        for path in (self.folder / name for name in ('data', *TITLES)):
-            shutil.rmtree(path, ignore_errors=True)
+        """Removes what an earlier demo has made, and nothing else."""
+        for path in [self.folder / DATA / MARKER, *(self.folder / name / RECORD for name in TITLES)]:
+            if path.is_file():
+                shutil.rmtree(path.parent)
 
     def say(self, text: str) -> None:
         """A line on the terminal, with the time since the start."""
@@ -183,7 +189,7 @@ class Demo:
         size = self.size
         self.say(f'street scenes: {size.train} to train on, {size.val} for validation, {size.test} to test on, '
                  f'{size.pixels[0]}x{size.pixels[1]} pixels')
-        make_street_scenes(self.folder / 'data', size.train, size.val, size.test, size.pixels)
+        make_street_scenes(self.folder / DATA, size.train, size.val, size.test, size.pixels)
         runs, networks = self.plan()
         done = self.run_all(runs)
         results = self.results(runs, networks, done)
@@ -202,7 +208,7 @@ class Demo:
         """The settings of a run that differ from its config, but for the epochs of a baseline."""
         options: dict[str, Any] = dict(self.size.teacher if name == 'teacher' else self.size.student)
         if self.folder != Path('work_dirs/demo'):
-            options |= {f'{split}_dataloader.dataset.data_root': str(self.folder / 'data')
+            options |= {f'{split}_dataloader.dataset.data_root': str(self.folder / DATA)
                         for split in ('train', 'val', 'test')}
             if name in ('simultaneous', 'skd'):
                 options['model.teacher.checkpoint'] = str(self.folder / 'teacher' / 'best_mIoU_*.pth')
@@ -289,7 +295,7 @@ class Demo:
         """
         self.check()
         folder, title = self.folder / run.name, TITLES[run.name]
-        record = Record(folder / 'demo.json', self.identity(run, teacher))
+        record = Record(folder / RECORD, self.identity(run, teacher))
         command = ['tools/train.py', run.config, '--work-dir', str(folder), '--seed', str(self.seed)]
         if run.options:
             command += ['--cfg-options', *(f'{key}={value}' for key, value in run.options.items())]
@@ -314,10 +320,13 @@ class Demo:
             The values of ``record``.
         """
         folder = self.folder / run.name
-        for which in ('last', 'best'):
+        checkpoints = dict(best=newest(folder, 'best_mIoU_*.pth'), last=last_checkpoint(folder))
+        for which, checkpoint in checkpoints.items():
             if which in record['test']:
                 continue
-            checkpoint = last_checkpoint(folder) if which == 'last' else newest(folder, 'best_mIoU_*.pth')
+            if which == 'last' and same_weights(*checkpoints.values()):
+                record.update(test={**record['test'], 'last': dict(record['test']['best'], checkpoint=str(checkpoint))})
+                continue
             out = folder / f'test_{which}'
             shutil.rmtree(out, ignore_errors=True)
             command = ['tools/test.py', run.config, str(checkpoint), '--work-dir', str(out), '--out',
@@ -327,7 +336,7 @@ class Demo:
             self.call(command)
             measures = json.loads(newest(out, '*/*.json').read_text())
             record.update(test={**record['test'], which: dict(
-                mIoU=measures['mIoU'], checkpoint=str(checkpoint), command=shlex.join(['python', *command]))})
+                mIoU=round(measures['mIoU'], 2), checkpoint=str(checkpoint), command=shlex.join(['python', *command]))})
             self.say(f'{TITLES[run.name]:13} {measures["mIoU"]:.2f} mIoU on the test split ({which} checkpoint)')
         return record.values
 
@@ -340,7 +349,7 @@ class Demo:
         """What must be the same for an earlier run to be this one."""
         files = sorted((ROOT / 'configs').glob('demo/**/*.py')) + sorted((ROOT / 'configs/_base_').rglob('*.py'))
         configs = hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()
-        data = json.loads((self.folder / 'data' / 'street_scenes.json').read_text())
+        data = json.loads((self.folder / DATA / MARKER).read_text())
         return dict(config=run.config, options=run.options, configs=configs, seed=self.seed, data=data,
                     torch=torch.__version__, teacher=teacher and teacher['identity'])
 
@@ -391,7 +400,7 @@ class Demo:
                 config=run.config, command=record['command'], commit=record['commit'], phases=run.phases,
                 epochs=run.epochs, images=run.images, iterations=run.cost.iterations,
                 test_mIoU={which: record['test'][which]['mIoU'] for which in ('last', 'best')},
-                val_mIoU=dict(last=measured['last'], best=measured['best']),
+                val_mIoU={which: round(measured[which], 2) for which in ('last', 'best')},
                 checkpoints={which: record['test'][which]['checkpoint'] for which in ('last', 'best')},
                 test_commands={which: record['test'][which]['command'] for which in ('last', 'best')},
                 **networks[run.network], training_flops=run.cost.truncated, training_flops_cached=run.cost.cached,
@@ -400,7 +409,7 @@ class Demo:
         return dict(
             command=shlex.join(['python', *sys.argv]), seed=self.seed, commit=commit(), torch=torch.__version__,
             fraction=cfg.schedule.fraction, fraction_seed=cfg.schedule.get('fraction_seed', 0),
-            data=json.loads((self.folder / 'data' / 'street_scenes.json').read_text()),
+            data=json.loads((self.folder / DATA / MARKER).read_text()),
             runs_at_a_time=self.jobs, threads=int(os.environ.get('OMP_NUM_THREADS', 1)),
             seconds=round(time.monotonic() - self.start, 1), runs=rows)
 
@@ -412,9 +421,10 @@ class Demo:
 
     def draw_samples(self, count: int = 4) -> None:
         """Draws images of the test split, evenly spaced, with their labels and two predictions."""
-        data = self.folder / 'data'
+        data = self.folder / DATA
         images = sorted((data / 'test').iterdir())
-        names = [images[i * len(images) // count].name for i in range(min(count, len(images)))]
+        count = min(count, len(images))
+        names = [images[i * len(images) // count].name for i in range(count)]
         columns = {'image': data / 'test', 'truth': data / 'testannot',
                    **{TITLES[name]: self.folder / name / 'test_best' / 'labels' for name in ('no_teacher', 'skd')}}
         height, width = self.size.pixels
@@ -440,6 +450,9 @@ class Record:
     Args:
         path: The file.
         identity: What the run is.
+
+    Raises:
+        Stopped: The folder holds something else.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
@@ -449,8 +462,11 @@ class Record:
         except (OSError, ValueError):
             self.values = {}
         if self.values.get('identity') != json.loads(json.dumps(identity)):
-            shutil.rmtree(path.parent, ignore_errors=True)
-            path.parent.mkdir(parents=True)
+            folder = path.parent
+            if not path.is_file() and folder.is_dir() and any(folder.iterdir()):
+                raise Stopped(f'{folder} holds something else than a run of the demo; give another --work-dir')
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             self.values = dict(identity=identity, trained=False, seconds=0.0, test={})
             self.update()
 
@@ -460,7 +476,7 @@ class Record:
     def update(self, **values: Any) -> None:
         """Changes values and writes the file, whole."""
         self.values.update(values)
-        unfinished = self.path.with_suffix('.unfinished')
+        unfinished = self.path.parent.with_name(f'.{self.path.parent.name}.unfinished')
         unfinished.write_text(json.dumps(self.values, indent=2) + '\n')
         unfinished.replace(self.path)
 
@@ -476,7 +492,7 @@ class Progress:
 
     phase_line = re.compile(r' (phase|resumed) (?P<phase>\d+)/(?P<phases>\d+) (?P<name>\S+): trains')
     step_line = re.compile(r' (?P<unit>Iter|Epoch)\((?P<mode>train|val)\) +\[ *(?P<number>\d+)(/ *(?P<of>\d+))?\]')
-    measure = re.compile(r'\b(?P<key>mIoU|spot_loss|loss): (?P<value>[-+.\de]+|nan)')
+    measure = re.compile(r'(?<![\w.])(?P<key>mIoU|spot_loss|loss): (?P<value>[-+.\de]+|nan)')
 
     def __init__(self, demo: Demo, run: Run, record: Record) -> None:
         self.demo = demo
@@ -500,9 +516,7 @@ class Progress:
                 self.step = f'iteration {match["number"]}/{match["of"]}' if match['unit'] == 'Iter' else \
                     f'epoch {match["number"]}/{self.run.epochs}'
             self.measures.update(
-                (found['key'], found['value']) for found in self.measure.finditer(line)
-                # A validation's loss is its spot loss; of the training's loss, the validation says nothing.
-                if match['mode'] == 'train' or found['key'] != 'loss')
+                (found['key'], found['value']) for found in self.measure.finditer(line))
             if time.monotonic() - self.spoke > SECONDS_BETWEEN_LINES:
                 self.speak()
 
@@ -510,9 +524,8 @@ class Progress:
         """Says where the training stands."""
         self.spoke = time.monotonic()
         self.record.update(seconds=self.before + self.spoke - self.started)
-        key = next((key for key in ('mIoU', 'spot_loss', 'loss') if key in self.measures), None)
-        measure = f'{key.replace("_", " ")} {self.measures[key]}' if key else ''
-        self.demo.say(f'{TITLES[self.run.name]:13} ' + ', '.join(filter(None, [self.where, self.step, measure])))
+        measures = [f'{key.replace("_", " ")} {value}' for key, value in self.measures.items()]
+        self.demo.say(f'{TITLES[self.run.name]:13} ' + ', '.join(filter(None, [self.where, self.step, *measures])))
 
     def end(self) -> None:
         """The training has ended."""
@@ -527,6 +540,12 @@ def newest(folder: Path, pattern: str) -> Path:
 def last_checkpoint(folder: Path) -> Path:
     """The checkpoint with which a training has ended."""
     return folder / Path((folder / 'last_checkpoint').read_text().strip()).name
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two checkpoints of a run hold the same weights, as they do where the last ones were the best."""
+    first, second = (torch.load(path, map_location='cpu', weights_only=False)['state_dict'] for path in (one, other))
+    return all(torch.equal(value, second[key]) for key, value in first.items())
 
 
 def commit() -> str | None:

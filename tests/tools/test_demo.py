@@ -35,7 +35,7 @@ def test_the_configs_build():
         assert len(phases) == (11 if name == 'skd' else 1)
         assert {phase.fraction for phase in phases} == {0.1}
         assert model.student.backbone.depth == 10
-        assert cfg.train_dataloader.dataset.data_root == 'work_dirs/demo/data'
+        assert cfg.train_dataloader.dataset.data_root == 'work_dirs/demo/street_scenes'
         assert not any(step['type'] == 'Resize' for step in cfg.test_dataloader.dataset.pipeline)
 
 
@@ -55,8 +55,9 @@ def test_the_baselines_cost_what_the_stagewise_schedule_does(small):
 
 def test_another_folder_is_told_to_the_tools(small):
     assert small.options('skd')['model.teacher.checkpoint'] == str(small.folder / 'teacher/best_mIoU_*.pth')
+    data = str(small.folder / 'street_scenes')
     assert small.options('no_teacher') == {
-        f'{split}_dataloader.dataset.data_root': str(small.folder / 'data') for split in ('train', 'val', 'test')}
+        f'{split}_dataloader.dataset.data_root': data for split in ('train', 'val', 'test')}
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(small):
@@ -76,9 +77,21 @@ def test_what_an_earlier_run_left_is_kept_only_if_it_is_the_same(tmp_path):
     assert not demo.Record(path, dict(seed=1, pixels=(1, 2)))['trained']
 
 
+def test_what_is_not_the_demos_stays(small, tmp_path):
+    (small.folder / 'teacher').mkdir()
+    (small.folder / 'teacher' / 'mine.txt').write_text('x')
+    (small.folder / 'street_scenes').mkdir()
+    demo.Record(small.folder / 'skd' / 'demo.json', {})
+    small.clean()
+    assert sorted(path.name for path in small.folder.iterdir()) == ['.lock', 'street_scenes', 'teacher']
+    with pytest.raises(demo.Stopped, match='holds something else'):
+        demo.Record(small.folder / 'teacher' / 'demo.json', {})
+    assert (small.folder / 'teacher' / 'mine.txt').exists()
+
+
 LINES = """
 11/21 03:43:59 - mmengine - INFO - phase 2/3 layer1: trains 1,192 parameters in ['x']; task loss off; 8 iterations
-11/21 03:44:00 - mmengine - INFO - [2/3 layer1] Iter(train) [ 10/88]  lr: 1.0e-03  eta: 0:00:02  loss: 0.9000  x: 1
+11/21 03:44:00 - mmengine - INFO - [2/3 layer1] Iter(train) [ 10/88]  lr: 1.0e-03  loss: 0.9000  spots.x.loss: 1
 11/21 03:44:00 - mmengine - INFO - [2/3 layer1] Iter(val) [10/10]    eta: 0:00:00  time: 0.0195
 11/21 03:44:00 - mmengine - INFO - [2/3 layer1] Iter(val) [10/10]    spot_loss: 0.2952  spots.layer1.loss: 0.2952
 11/21 03:44:00 - mmengine - INFO - phase 3/3 task_head: trains 99 parameters in ['y']; 8 iterations
@@ -100,18 +113,19 @@ def said(small, capsys, run, lines, monkeypatch, pause):
 
 def test_progress_is_a_line_a_phase(small, capsys, monkeypatch):
     assert said(small, capsys, RUN, LINES, monkeypatch, pause=99) == [
-        'phase 2/3 layer1, iteration 10/88, spot loss 0.2952', 'phase 3/3 task_head, iteration 80/88, mIoU 22.1000']
+        'phase 2/3 layer1, iteration 10/88, loss 0.9000, spot loss 0.2952',
+        'phase 3/3 task_head, iteration 80/88, loss 1.5000, mIoU 22.1000']
 
 
 def test_progress_is_more_lines_where_a_phase_takes_long(small, capsys, monkeypatch):
     assert said(small, capsys, RUN, LINES, monkeypatch, pause=-1)[0] == 'phase 2/3 layer1, iteration 10/88, loss 0.9000'
     teacher = demo.Run('teacher', {}, 36, 40, 1, 'teacher', RUN.cost)
     lines = ' Epoch(train)  [12][10/60]  lr: 1e-3 loss: 1.5\n Epoch(val) [12][6/6] mIoU: 7.1'
-    assert said(small, capsys, teacher, lines, monkeypatch, pause=-1)[1] == 'epoch 12/36, mIoU 7.1'
+    assert said(small, capsys, teacher, lines, monkeypatch, pause=-1)[1] == 'epoch 12/36, loss 1.5, mIoU 7.1'
 
 
 def test_a_tool_that_fails_stops_the_demo_with_its_last_words(small):
-    with pytest.raises(demo.Stopped, match=r'(?s)there is no config.*exit code 1.*train.py no/such.py'):
+    with pytest.raises(demo.Stopped, match=r'(?s)no/such.py.*exit code 1.*train.py no/such.py'):
         small.call(['tools/train.py', 'no/such.py'])
     small.stopping.set()
     with pytest.raises(demo.Stopped, match=r'^stopped$'):

@@ -1,6 +1,6 @@
 # The street scenes that tools/demo.py makes: CamVid's layout and classes, read at their own size.
 _base_ = '../../_base_/datasets/camvid.py'
-data_root = 'work_dirs/demo/data'
+data_root = 'work_dirs/demo/street_scenes'
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'Resize']
 test_pipeline = [step for step in _base_.test_pipeline if step['type'] != 'Resize']
 tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'Resize']
