@@ -617,6 +617,13 @@ def test_a_concat_dataset_is_opened(tmp_path):
     assert runner.train_loop.epoch_length(runner.train_loop.phase) == 6
 
 
+@pytest.mark.xfail(strict=True, reason='bug 36')
+def test_there_is_one_checkpoint_hook_wherever_it_is_written(tmp_path):
+    runner = build(tmp_path, custom_hooks=[dict(type='skd_mm.PhaseCheckpointHook', save_best='mAcc')])
+    assert [type(hook).__name__ for hook in runner.hooks].count('PhaseCheckpointHook') == 1
+    assert runner.train_loop.checkpoints.save_best == 'mAcc'
+
+
 def test_the_parts_that_know_of_phases_take_their_places(tmp_path):
     hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, save_best='mAcc', rule='greater',
                                  max_keep_ckpts=1), logger=dict(type='LoggerHook', interval=7))
