@@ -155,6 +155,43 @@ def test_what_no_loss_reaches_cannot_be_trained():
             distiller.activate(train, [SPOTS[0]])
 
 
+VIT = dict(
+    type='mmpretrain.ImageClassifier',
+    data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', mean=[90.] * 3, std=[50.] * 3, num_classes=3),
+    backbone=dict(type='mmpretrain.VisionTransformer', img_size=64, patch_size=16, drop_rate=0.1,
+                  arch=dict(embed_dims=8, num_layers=3, num_heads=2, feedforward_channels=16)),
+    head=dict(type='mmpretrain.VisionTransformerClsHead', num_classes=3, in_channels=8))
+
+
+@pytest.mark.xfail(strict=True, reason='bug 37')
+def test_the_stages_of_a_transformer():
+    layers = [f'backbone.layers.{i}' for i in range(3)]
+    distiller = build_distiller(VIT, VIT, layers)
+    parts = {layers[0]: ('backbone.cls_token', 'backbone.pos_embed', 'backbone.patch_embed', layers[0]),
+             layers[1]: (layers[1], ), layers[2]: (layers[2], ), 'task_head': ('backbone.ln1', 'head')}
+    names = [name for name, _ in distiller.student.named_parameters()]
+    inputs, samples = batch(side=64)
+    for stage, part in parts.items():
+        distiller.activate([stage], [] if stage == 'task_head' else [stage], float(stage == 'task_head'))
+        expected = {f'student.{name}' for name in names if name.startswith(part)}
+        assert set(distiller.trainable()) == expected
+        distiller.train()
+        modes = {name: module.training for name, module in distiller.student.named_modules()
+                 if isinstance(module, nn.Dropout)}
+        inside = (*part, 'backbone.drop_after_pos') if stage == layers[0] else part
+        assert modes == {name: name.startswith(inside) for name in modes}
+        if stage != 'task_head':
+            total(distiller(inputs, samples, mode='loss')).backward()
+            assert all(parameter.grad is not None for parameter in distiller.trainable().values())
+        distiller.zero_grad()
+    distiller.activate([layers[1]], [layers[1]], cache=FeatureCache(2**30))
+    distiller(*indexed((inputs, samples)), mode='loss')
+    assert distiller.cache.bytes
+    with calls(distiller.student) as count:
+        distiller(inputs, samples, mode='loss')
+    assert f'{layers[0]}.attn' not in count and f'{layers[1]}.attn' in count
+
+
 # Rule 2: exactly what learns
 
 def test_what_learns_is_named():
@@ -214,6 +251,11 @@ def test_two_runs_of_the_teacher_give_the_same():
     one, other = (distiller._targets(inputs, samples) for _ in range(2))
     assert not differing(one, other)
     assert not any(feature.requires_grad for feature in one.values())
+    modes = []
+    distiller.teacher.backbone.layers[0].register_forward_hook(
+        lambda module, inputs, output: modes.append(torch.is_grad_enabled()))
+    distiller(inputs, samples, mode='loss')
+    assert modes == [False]
 
 
 def test_the_teacher_moves_with_the_distiller():
@@ -599,6 +641,8 @@ def test_samples_of_validation_and_training_are_told_apart():
     distiller = build_distiller()
     distiller.activate([SPOTS[1]], [SPOTS[1]], cache=FeatureCache(2**30))
     inputs, samples = indexed(batch(seed=0))
+    for i, sample in enumerate(samples):
+        sample.set_metainfo(dict(sample_idx=i))
     distiller.train()
     distiller(inputs, samples, mode='loss')
     distiller.eval()
@@ -706,6 +750,21 @@ def test_networks_with_odd_outputs_are_cached_right_or_not_at_all(kind):
             data = indexed(batch(seed=seed), 2 * seed)
             one, other = (total(step(distiller, data)).item() for distiller in distillers)
             assert one == other
+
+
+def test_weights_that_are_used_before_and_behind_the_cut():
+    cfg = toy(lambda net, x: net.c(net.b(net.m(net.b(net.a(x))))), a=conv(3), m=nn.Identity, b=conv(), c=conv())
+    distillers = [build_distiller(cfg, None, ['m']) for _ in range(2)]
+    distillers[0].activate(['task_head'], [], 1)
+    try:
+        distillers[1].activate(['task_head'], [], 1, cache=FeatureCache(2**30))
+    except ValueError as error:
+        assert "['b'] belong to the frozen part" in str(error)
+        return
+    for _ in range(3):
+        data = indexed(batch())
+        one, other = (total(step(distiller, data)).item() for distiller in distillers)
+        assert one == other
 
 
 @pytest.mark.xfail(strict=True, reason='bug 34')
