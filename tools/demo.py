@@ -130,6 +130,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    torch.set_num_threads(1)  # the counting is small, and the trainings need the cores
     folder = Path(args.work_dir).resolve()
     os.chdir(ROOT)
     if folder.is_relative_to(ROOT):

@@ -10,7 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import skd_mm  # noqa: F401  (mends the stack before anything else is imported)
+from skd_mm.distillers.networks import find_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def main() -> None:
 
 def read_config(path: str, options: dict[str, Any]) -> Config:
     """Reads a config with its overrides; a ``schedule`` in it takes over from the training loop it inherited."""
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(find_config(path))
     cfg.merge_from_dict(options)
     if 'schedule' in cfg and cfg.get('train_cfg', {}).get('type') != 'skd_mm.PhaseLoop':
         # MMEngine takes `by_epoch` only where it chooses the loop by itself, as in mmpretrain's configs.

@@ -86,9 +86,10 @@ def _draw(panel: Axes, runs: Sequence[Run], key: str, names: Sequence[str]) -> N
                   for mode in ('train', 'val')}
         for mode, parts in curves.items():
             label = f'{name} (validation)' if mode == 'val' and curves['train'] else name
-            dots: dict[str, Any] = dict(marker='o', markersize=2.5) if mode == 'val' else {}
             # The curve of a phase does not go on into the next: something else is measured there, or anew.
             for number, points in enumerate(parts):
+                # One point alone is no line.
+                dots: dict[str, Any] = dict(marker='o', markersize=2.5) if mode == 'val' or len(points) == 1 else {}
                 panel.plot(*zip(*points, strict=True), color=_colour(i), linewidth=1, label=None if number else label,
                            **dots)
                 values += [value for _, value in points]

@@ -136,7 +136,11 @@ class Distiller(BaseModel):
         if mode not in ('eval', 'train'):
             raise ValueError(f"model.teacher.mode must be 'eval' or 'train', not {mode!r}")
         if cfg.get('checkpoint') is not None:
-            load_weights(teacher, cfg['checkpoint'], 'teacher')
+            try:
+                load_weights(teacher, cfg['checkpoint'], 'teacher')
+            except FileNotFoundError as error:
+                how = f'; `python tools/train.py {cfg["cfg"]}` trains one' if isinstance(cfg.get('cfg'), str) else ''
+                raise FileNotFoundError(f'{error}{how}') from None
         else:
             print_log('teacher: no checkpoint is given, its weights are random', logger='current',
                       level=logging.WARNING)

@@ -96,8 +96,11 @@ class PhaseLoop(BaseLoop):
         self._scheduler_cfg = copy.deepcopy(runner.cfg.get('param_scheduler') or [])
         # The Runner would scale the learning rate of the first phase only, and once more.
         self._auto_scale_lr, runner.auto_scale_lr = runner.auto_scale_lr, None
-        self._indices = {phase.fraction: fraction_indices(self.dataset, phase.fraction, recipe.fraction_seed)
-                         for phase in self.phases}
+        try:
+            self._indices = {phase.fraction: fraction_indices(self.dataset, phase.fraction, recipe.fraction_seed)
+                             for phase in self.phases}
+        except ValueError as error:
+            raise ValueError(f'`schedule.fraction`: {error}') from error
         if recipe.cache:
             check_deterministic(self.dataset, distiller.data_preprocessor)
         super().__init__(runner, self._build_loader(start=0))
@@ -315,8 +318,9 @@ class PhaseLoop(BaseLoop):
         runner.optim_wrapper.initialize_count_status(runner.model, self.phase_iter, self.length(phase))
         trainable = self.distiller.trainable()
         indices = self._indices[phase.fraction]
+        state = f'resumed behind iteration {self.phase_iter} of' if self._resumed else 'phase'
         runner.logger.info(
-            f'{"resumed" if self._resumed else "phase"} {self.index + 1}/{len(self.phases)} {phase.name}: trains '
+            f'{state} {self.index + 1}/{len(self.phases)} {phase.name}: trains '
             f'{sum(p.numel() for p in trainable.values()):,} parameters in {phase.train}; spots {list(phase.spots)}; '
             f'task loss {"on" if phase.task else "off"}; {len(indices)} images, {self.length(phase)} iterations')
         if phase.fraction < 1 and is_main_process():

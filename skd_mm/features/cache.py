@@ -37,7 +37,7 @@ class FeatureCache:
         if not all(key in self._samples for key in keys):
             return None
         samples = [self._samples[key] for key in keys]
-        return {name: _map(lambda *parts: torch.stack(parts), *(sample[name] for sample in samples))
+        return {name: map_tensors(lambda *parts: torch.stack(parts), *(sample[name] for sample in samples))
                 for name in samples[0]}
 
     def put(self, keys: Sequence[Hashable], features: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ class FeatureCache:
         for i, key in enumerate(keys):
             if key in self._samples or self.full:
                 continue
-            sample = {name: _map(lambda feature, i=i: feature[i].detach().clone(), feature)
+            sample = {name: map_tensors(lambda feature, i=i: feature[i].detach().clone(), feature)
                       for name, feature in features.items()}
             size = sum(tensor.nbytes for tensor in tensors(sample))
             if self.bytes + size > self.max_bytes:
@@ -77,13 +77,13 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
     Returns:
         For every name the output if it is needed, else a stand-in (:func:`stand_in`).
     """
-    leaves = {name: _map(lambda tensor: tensor.detach().clone().requires_grad_(tensor.is_floating_point()), output)
-              for name, output in outputs.items()}
+    leaves = map_tensors(lambda tensor: tensor.detach().clone().requires_grad_(tensor.is_floating_point()), outputs)
     flat = [(name, leaf) for name, output in leaves.items() for leaf in tensors(output) if leaf.requires_grad]
     if not flat:
         return dict(outputs)
     with torch.enable_grad():
-        whole = run(leaves)
+        # A leaf itself must not be changed in place by what reads it.
+        whole = run(map_tensors(torch.clone, leaves))
         reached = [tensor for tensor in tensors(whole) if tensor.requires_grad]
         gradients = torch.autograd.grad(reached, [leaf for _, leaf in flat],
                                         [torch.ones_like(tensor) for tensor in reached], allow_unused=True)
@@ -91,8 +91,12 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
     needed |= outputs.keys() - {name for name, _ in flat}
     kept = {name: output if name in needed else stand_in(output) for name, output in outputs.items()}
     # What is read without a gradient (behind a detach, by an argmax) shows here.
-    if all(torch.equal(one, other) for one, other in zip(tensors(whole), tensors(run(kept)), strict=True)):
-        return kept
+    try:
+        again = tensors(run(map_tensors(lambda tensor: tensor if 0 in tensor.stride() else tensor.clone(), kept)))
+        if all(torch.equal(one, other) for one, other in zip(tensors(whole), again, strict=True)):
+            return kept
+    except RuntimeError:  # a stand-in cannot be written to
+        pass
     return dict(outputs)
 
 
@@ -111,7 +115,7 @@ def stand_in(output: Any, batch: int | None = None) -> Any:
         shape = tensor.shape if batch is None else (batch, *tensor.shape[1:])
         return tensor.new_full((), float('nan') if tensor.is_floating_point() else 0).expand(shape)
 
-    return _map(expand, output)
+    return map_tensors(expand, output)
 
 
 def tensors(value: Any) -> list[Tensor]:
@@ -122,14 +126,22 @@ def tensors(value: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors(part)]
 
 
-def _map(function: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function to the tensors in nests of lists, tuples and dicts that are alike."""
+def map_tensors(function: Callable[..., Any], *values: Any) -> Any:
+    """Applies a function to the tensors in nests of lists, tuples and dicts that are alike.
+
+    Args:
+        function: Takes one tensor of each nest.
+        *values: The nests.
+
+    Returns:
+        A nest of what it returned.
+    """
     first = values[0]
     if isinstance(first, Tensor):
         return function(*values)
     if isinstance(first, Mapping):
-        return {key: _map(function, *(value[key] for value in values)) for key in first}
+        return {key: map_tensors(function, *(value[key] for value in values)) for key in first}
     if isinstance(first, list | tuple):
-        parts = [_map(function, *parts) for parts in zip(*values, strict=True)]
+        parts = [map_tensors(function, *parts) for parts in zip(*values, strict=True)]
         return type(first)(*parts) if hasattr(first, '_fields') else type(first)(parts)
     return first

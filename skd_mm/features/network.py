@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from skd_mm.utils import did_you_mean
 
+from .cache import map_tensors
+
 _INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
 
 
@@ -161,7 +163,8 @@ class Network:
 
             def hook(module: nn.Module, inputs: Any, output: Any, path: str = path) -> None:
                 assert outputs is not None
-                outputs[path] = output
+                # A later in-place operation is not to change what is noted.
+                outputs[path] = map_tensors(torch.clone, output)
 
             handles.append(module.register_forward_hook(hook))
         try:

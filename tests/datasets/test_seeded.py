@@ -40,7 +40,8 @@ def test_its_length_is_that_of_an_epoch():
 
 def test_seed_phase_and_epoch_decide():
     assert take(30) == take(30)
-    assert len({tuple(take(30, **changes)) for changes in ({}, dict(seed=1), dict(phase=1))}) == 3
+    for part in (indices, lambda keys: [seed for _, seed in keys]):
+        assert len({tuple(part(take(30, **changes))) for changes in ({}, dict(seed=1), dict(phase=1))}) == 3
 
 
 def test_every_sample_has_its_own_random_state():

@@ -181,11 +181,11 @@ def test_a_missing_checkpoint(saved):
 
 
 def test_of_a_pattern_the_newest_is_taken(tmp_path):
-    for age, name in enumerate(['best_mIoU_3.pth', 'best_mIoU_20.pth', 'best_mIoU_1.pth']):
+    for age, name in enumerate(['best_mIoU_20.pth', 'best_mIoU_3.pth', 'best_mIoU_1.pth']):
         (tmp_path / name).write_text('')
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     (tmp_path / 'best_mIoU_dir.pth').mkdir()
-    assert find_checkpoint(str(tmp_path / 'best_mIoU_*.pth'), 'teacher') == str(tmp_path / 'best_mIoU_3.pth')
+    assert find_checkpoint(str(tmp_path / 'best_mIoU_*.pth'), 'teacher') == str(tmp_path / 'best_mIoU_20.pth')
     with pytest.raises(FileNotFoundError):
         find_checkpoint(str(tmp_path / 'best_acc_*.pth'), 'teacher')
 

@@ -124,9 +124,9 @@ def test_the_published_start_of_a_loss(tmp_path):
     assert not hook.best
     runner.validate(2, spot_loss=99.)
     assert hook.best['layer1']['score'] == 99
-    runner.train_loop.phase = TASK
-    runner.validate(3, mIoU=0.5)  # it is a loss's start only
-    assert hook.best['head']['score'] == 0.5
+    runner.train_loop.phase, hook.save_best = TASK, 'my_loss'
+    runner.validate(3, my_loss=500.)  # it is the start of a feature phase's loss only
+    assert hook.best['head']['score'] == 500
 
 
 def test_an_unknown_measure_is_named_with_those_there_are():

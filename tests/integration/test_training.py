@@ -236,7 +236,7 @@ def test_pictures_may_be_drawn_in_every_phase(tmp_path, monkeypatch):
     for i in range(500, 503):
         mmcv.imwrite(np.zeros((12, 12, 3), np.uint8), f'images/{i}.png')
     hooks = dict(ALL, visualization=dict(type='SegVisualizationHook', draw=True, interval=1))
-    visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+    visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='pictures')
     train(config(tmp_path, {'schedule.phase_epochs': 1}, default_hooks=hooks, visualizer=visualizer))
     assert list(tmp_path.glob('*/vis_data/vis_image/*'))
 

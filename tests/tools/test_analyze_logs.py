@@ -32,7 +32,13 @@ def test_without_a_display_there_is_the_table(run_tool, work_dir, capsys):
     assert 'mIoU' in printed and 'no display' in printed
 
 
-def test_unknown_key(run_tool, work_dir, tmp_path):
-    with pytest.raises(KeyError, match="did you mean 'mIoU'"):
+def test_unknown_key(run_tool, work_dir, tmp_path, capsys):
+    with pytest.raises(SystemExit, match='nothing to draw'):
         run_tool('analysis_tools/analyze_logs.py', work_dir, '--keys', 'miou', '--out', tmp_path / 'x.png')
+    assert "'miou' is not logged yet; did you mean 'mIoU'" in capsys.readouterr().out
     assert not (tmp_path / 'x.png').exists()
+
+
+def test_what_is_logged_is_drawn_without_the_rest(run_tool, work_dir, tmp_path):
+    run_tool('analysis_tools/analyze_logs.py', work_dir, '--keys', 'miou', 'loss', '--out', tmp_path / 'x.png')
+    assert (tmp_path / 'x.png').exists()

@@ -7,6 +7,7 @@ from prettytable import PrettyTable
 
 from skd_mm.analysis.curves import plot_curves
 from skd_mm.analysis.logs import Run, read_runs
+from skd_mm.utils import did_you_mean
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,8 +36,16 @@ def main() -> None:
     if args.out is None and plt.get_backend().lower() == 'agg':
         print('there is no display for the curves: give a file with --out')
         return
+    logged = dict.fromkeys(key for run in runs for key in run.logged())
+    keys = [key for key in args.keys if key in logged]
+    for key in args.keys:
+        if key not in logged:
+            # A schedule measures its task in the last phase only: a run that is on has not come to it.
+            print(f'{key!r} is not logged yet{did_you_mean(key, logged)} (there are {list(logged)})')
+    if not keys:
+        raise SystemExit('there is nothing to draw')
     figure = None if args.out else plt.figure()
-    plot_curves(runs, args.keys, args.out, args.title, args.legend, args.style, figure)
+    plot_curves(runs, keys, args.out, args.title, args.legend, args.style, figure)
     if args.out is None:
         plt.show()
     else:
