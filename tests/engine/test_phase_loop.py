@@ -407,8 +407,12 @@ def test_best_may_be_the_lowest(tmp_path):
     assert runner.train_loop.checkpoints.best['one']['score'] == 0.2
 
 
-def test_last_is_the_last(tmp_path):
-    recorder, _ = two(tmp_path, 0.5, 0.4, 0.3, schedule=dict(TWO, handover='last'))
+@pytest.mark.parametrize('where', ['of all phases', 'of the second'])
+def test_last_is_the_last(tmp_path, where):
+    first, second = TWO['phases']
+    schedule = dict(TWO, handover='last') if where == 'of all phases' else dict(
+        TWO, phases=[first, dict(second, handover='last')])
+    recorder, _ = two(tmp_path, 0.5, 0.4, 0.3, schedule=schedule)
     assert not differing(recorder.phases[0]['after'], recorder.phases[1]['before'])
 
 
@@ -447,7 +451,8 @@ def test_early_stopping_ends_the_phase_and_not_the_run(tmp_path):
     hook = dict(type='EarlyStoppingHook', monitor='score', rule='greater', patience=1, min_delta=0.)
     recorder, runner = run(
         tmp_path, val_evaluator=scored(0.5, 0.4, 0.3, 0.2, 0.1), custom_hooks=[hook],
-        default_hooks=dict(checkpoint=dict(type='skd_mm.PhaseCheckpointHook', save_best='score', max_keep_ckpts=-1)),
+        default_hooks=dict(checkpoint=dict(type='skd_mm.PhaseCheckpointHook', save_best='score', interval=3,
+                                           max_keep_ckpts=-1)),
         schedule=dict(TWO, phase_epochs=4))
     # In each phase the second validation is worse; in the second one 0.3 is a first value, not worse than 0.5.
     assert [phase['iter'] for phase in recorder.phases] == [6, 12]
