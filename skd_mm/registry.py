@@ -19,7 +19,7 @@ def _child(parent: Registry, *rooms: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{room}' for room in rooms])
 
 
-MODELS = _child(mmengine_registry.MODELS, 'models', 'distillers')
+MODELS = _child(mmengine_registry.MODELS, 'models', 'distillers', 'routing')
 LOSSES = Registry('loss', scope=SCOPE, locations=[f'{SCOPE}.losses'])
 CONNECTORS = Registry('connector', scope=SCOPE, locations=[f'{SCOPE}.connectors'])
 MEMORIES = Registry('memory', scope=SCOPE, locations=[f'{SCOPE}.memories'])

@@ -3,12 +3,12 @@
 from .embedding import Embed
 from .factor import Paraphraser, ParaphraserDecoder, Translator
 from .pooling import GlobalPool, PoolToSmaller
-from .projection import Conv1x1
+from .projection import Conv1x1, Linear
 from .regression import ConvReg
 from .resize import Resize
 from .variance import VarianceHead
 
 __all__ = [
-    'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Paraphraser', 'ParaphraserDecoder', 'PoolToSmaller', 'Resize',
-    'Translator', 'VarianceHead'
+    'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'Paraphraser', 'ParaphraserDecoder', 'PoolToSmaller',
+    'Resize', 'Translator', 'VarianceHead'
 ]

@@ -32,3 +32,32 @@ class Conv1x1(nn.Module):
             ``[B, out_channels, H, W]``.
         """
         return self.conv(feature)
+
+
+@CONNECTORS.register_module()
+class Linear(nn.Module):
+    """A linear layer from one network's channels to the other's, for vectors and tokens.
+
+    Trained together with its spot, and thrown away on export.
+
+    Args:
+        in_channels: Channels of the feature it is given; filled in by the distiller.
+        out_channels: Channels of the feature on the other side; filled in by the distiller.
+        bias: Whether it has a bias. Defaults to True.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, out_channels, bias)
+
+    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+        """Projects a feature.
+
+        Args:
+            feature: ``[B, in_channels]`` or ``[B, N, in_channels]``.
+            partner: The feature on the other side; not used.
+
+        Returns:
+            ``[B, out_channels]`` or ``[B, N, out_channels]``.
+        """
+        return self.linear(feature)

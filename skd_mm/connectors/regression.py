@@ -17,7 +17,8 @@ class ConvReg(nn.Module):
         in_channels: Channels of the feature it is given; filled in by the distiller.
         out_channels: Channels of the feature on the other side; filled in by the distiller.
         scale: How many times as fine as its partner the feature is: 1 is a 1×1 convolution, 2 a 3×3 convolution with
-            stride 2, 0.5 a 4×4 transposed convolution with stride 2. Defaults to 1.
+            stride 2, 0.5 a 4×4 transposed convolution with stride 2. Filled in by the distiller where it is one of
+            these; 1 otherwise.
         relu: Whether a ReLU follows. Defaults to True.
 
     Raises:

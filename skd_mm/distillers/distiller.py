@@ -1,7 +1,9 @@
 """The distiller: the wrapper model that holds teacher, student and spots."""
 
+import functools
 import inspect
 import logging
+import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,25 +15,34 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skd_mm.connectors.shapes import channels
 from skd_mm.features import (
+    Entry,
     FeatureCache,
     Network,
     Stage,
     backbone_stages,
+    constant,
+    enter,
+    find_entries,
     match_stages,
     needed_outputs,
+    note_paths,
+    replayed,
     split_stages,
     stand_in,
     tensors,
 )
+from skd_mm.features.network import copied
 from skd_mm.losses import Feature
 from skd_mm.losses.base import parts
-from skd_mm.registry import MODELS
+from skd_mm.registry import MODELS, build
+from skd_mm.routing import Router
 from skd_mm.utils import INDEX, did_you_mean
 
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
-from .spot import Reproduction, Spot, names, pick, spot_config
+from .spot import Reproduction, Spot, names, pick, spot_configs
 
 EVERYTHING = 'all'
 
@@ -64,7 +75,11 @@ class Distiller(BaseModel):
             statistics, as SKD's published segmentation code does (the running ones still stay as they are). None
             where nothing is distilled.
         spots: Module names, or dicts with the arguments of :class:`Spot`; ``'backbone'`` for one spot at the end of
-            each of the backbone's own stages, with connectors where they are needed.
+            each of the backbone's own stages, with connectors where they are needed. In place of module names a dict
+            may have ``stage``, see :func:`skd_mm.distillers.spot.spot_configs`. What the stages are can be said with
+            ``student=dict(stages=['backbone.layer1', ...])``, and likewise for the teacher.
+        router: Config of a :class:`skd_mm.routing.Router`. Where a phase has the task loss and a spot on, it decides
+            which samples are distilled.
         input_shape: ``(C, H, W)`` of the zeros with which both networks are run once to learn stages and shapes.
             Defaults to 64×64 with the channels of the first convolution.
         data_preprocessor: Used where the student's config has none.
@@ -87,6 +102,7 @@ class Distiller(BaseModel):
                  teacher: Mapping[str, Any] | None = None,
                  spots: str | Sequence[str | Mapping[str, Any]] = (),
                  input_shape: Sequence[int] | None = None,
+                 router: Mapping[str, Any] | None = None,
                  data_preprocessor: Mapping[str, Any] | None = None,
                  **unknown: Any) -> None:
         for key in unknown:
@@ -103,7 +119,11 @@ class Distiller(BaseModel):
         shape = tuple(input_shape or (_input_channels(network), 64, 64))
         if self.teacher is not None:
             self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
-        cfgs = [spot_config(cfg) for cfg in (self._backbone_spots(shape) if spots == 'backbone' else spots)]
+        own_stages = student.get('stages'), teacher.get('stages') if teacher is not None else None
+        pairs = functools.cache(lambda: self._stage_pairs(shape, *own_stages))
+        if spots == 'backbone':
+            spots = [dict(student=one, teacher=other, connector='auto') for one, other in pairs()]
+        cfgs = [cfg for spot in spots for cfg in spot_configs(spot, pairs)]
         called = [cfg['name'] for cfg in cfgs]
         if len(set(called)) < len(called):
             raise ValueError(f'model.spots: each needs a `name` of its own, not {called}')
@@ -128,6 +148,10 @@ class Distiller(BaseModel):
             self.spots[_key(cfg['name'])] = Spot(
                 **cfg, student_feature=pick(features, cfg['student']),
                 teacher_feature=pick(targets, cfg['teacher']) if targets else None)
+        self._entries: dict[str, list[Entry]] = {}
+        self.router: Router | None = None
+        if router is not None:
+            self._build_router(router, shape)
         self.activate(EVERYTHING, self.stage_names()[:-1] if self.teacher is not None else [], 1.0)
 
     def _build_teacher(self, cfg: Mapping[str, Any]) -> nn.Module:
@@ -153,17 +177,24 @@ class Distiller(BaseModel):
                 module.num_batches_tracked = None
         return teacher
 
-    def _backbone_spots(self, shape: Sequence[int]) -> list[Mapping[str, Any]]:
-        """A spot at the end of each stage that both backbones have."""
-        student = self._probe(self.student_network, shape, lambda call: backbone_stages(self.student_network, call))
+    def _stage_pairs(self, shape: Sequence[int], student_stages: Sequence[str] | None,
+                     teacher_stages: Sequence[str] | None) -> list[tuple[str, str]]:
+        """The modules at the ends of the stages that both networks have: the given ones, or the backbones' own."""
+
+        def ends(network: Network, names: Sequence[str] | None) -> list[tuple[str, Tensor]]:
+            if names is None:
+                return self._probe(network, shape, lambda call: backbone_stages(network, call))
+            features = self._features(network, shape, names)
+            return [(name, features[name]) for name in names]
+
+        student = ends(self.student_network, student_stages)
         if self.teacher is None:
-            return [dict(student=name) for name, _ in student]
-        teacher = self._probe(self.teacher_network, shape, lambda call: backbone_stages(self.teacher_network, call))
-        pairs, alone = match_stages(student, teacher)
+            return [(name, name) for name, _ in student]
+        pairs, alone = match_stages(student, ends(self.teacher_network, teacher_stages))
         if alone:
             print_log(f'model.spots: these stages have no partner of their resolution: {alone}', logger='current',
                       level=logging.WARNING)
-        return [dict(student=one, teacher=other, connector='auto') for one, other in pairs]
+        return pairs
 
     def _features(self, network: Network, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
         """Examples of the features at the named modules, which may lie in any order."""
@@ -184,6 +215,47 @@ class Distiller(BaseModel):
         finally:
             for module, mode in training.items():
                 module.training = mode
+
+    def _build_router(self, cfg: Mapping[str, Any], shape: Sequence[int]) -> None:
+        """The router over all spots, and what is needed to enter both networks behind each of them."""
+        if self.teacher is None or not len(self.spots):
+            raise ValueError('model.router needs a teacher and spots')
+        spots = self._spots()
+        routed = [name for name, spot in spots.items() if isinstance(spot, Spot)]
+        given = cfg.get('policy_input')
+        inputs = given if isinstance(given, Mapping) else {'student': given, 'teacher': given}
+        self._policy_input: dict[str, str] = {}
+        ends: dict[str, list[str]] = {}
+        features: dict[str, dict[str, Tensor]] = {}
+        for network in (self.student_network, self.teacher_network):
+            role = network.role
+            self._policy_input[role] = inputs[role] or self._pooling(network, shape)
+            ends[role] = [names(getattr(spots[name], role))[-1] for name in routed]
+            features[role] = self._features(network, shape, {*ends[role], self._policy_input[role]})
+        # Whoever decides, the student starts from the same weights.
+        with torch.random.fork_rng(devices=[]):
+            router: Router = build(
+                MODELS, dict(type='Router') | dict(cfg), spots=routed,
+                policy_channels=sum(channels(features[role][name]) for role, name in self._policy_input.items()),
+                **{role: [features[role][end] for end in ends[role]] for role in ends})
+        self.router = router
+        if router.learns:
+            image = torch.linspace(-1, 1, math.prod(shape)).view(1, *shape)
+            self._entries = {role: self._find_entries(role, image, ends[role]) for role in ends}
+
+    def _find_entries(self, role: str, image: Tensor, ends: Sequence[str]) -> list[Entry]:
+        """How a network is entered behind each of the named modules."""
+        network = self.student_network if role == 'student' else self.teacher_network
+        return self._probe(network, image.shape[1:],
+                           lambda call: find_entries(network, lambda: network.model(image, mode='tensor'), ends))
+
+    def _pooling(self, network: Network, shape: Sequence[int]) -> str:
+        """What a policy sees if nothing else is said: a classifier's pooled feature, or the backbone's last one."""
+        output = dict(self._probe(network, shape, network.trace)).get('neck')
+        last = output[-1] if isinstance(output, list | tuple) else output
+        if isinstance(last, Tensor) and last.dim() == 2:
+            return 'neck' if last is output else 'neck[-1]'
+        return self._probe(network, shape, lambda call: backbone_stages(network, call))[-1][0]
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -238,8 +310,15 @@ class Distiller(BaseModel):
             raise RuntimeError(f'the spots {list(weights)} are active, but the model has no teacher: name one in '
                                '`model.teacher`')
         paths = self.train_paths(train)
-        self.active = [(self._spots()[name], weight) for name, weight in weights.items()]
+        self.active = [(self._spots()[name], weight * self._spots()[name].weight) for name, weight in weights.items()]
         self.task = float(task)
+        # Without the task there is nothing that a policy could learn from, and no use in an untrained one.
+        self.routed = self.router is not None and bool(self.task) and any(
+            isinstance(spot, Spot) for spot, _ in self.active)
+        self.multi_path = self.routed and self.router is not None and self.router.learns
+        if cache is not None and self.multi_path:
+            raise ValueError('features cannot be cached where a router learns: its second pass runs both networks on '
+                             'mixed features; set `schedule.cache=0`')
         self.frozen_bn = frozen_bn
 
         self.requires_grad_(False)
@@ -249,6 +328,8 @@ class Distiller(BaseModel):
             parameter.requires_grad_(id(parameter) in live)
         for spot, _ in self.active:
             spot.learn()
+        if self.multi_path and self.router is not None:
+            self.router.requires_grad_(True)
         inside = {name for name in modules
                   if any(not path or name == path or name.startswith(f'{path}.') for path in paths)}
         around = {name for name in modules if any(path.startswith(f'{name}.' if name else '') for path in paths)}
@@ -342,18 +423,55 @@ class Distiller(BaseModel):
             data_samples: One data sample an image.
 
         Returns:
-            The student's own losses and one ``spots.<name>.loss`` a spot, times their weights.
+            The student's own losses and one ``spots.<name>.loss`` a spot, times their weights. Where a router decides,
+            ``router.keep.<name>``, the share of the samples that are distilled there, and its own losses if it learns.
         """
-        outputs, features, targets = self._compute(inputs, data_samples, 'loss' if self.task else 'tensor')
+        # The multi-path pass goes by what the modules give in this one.
+        notes = {role: dict.fromkeys(note_paths(entries)) for role, entries in self._entries.items()} \
+            if self.multi_path else {}
+        outputs, features, targets = self._compute(inputs, data_samples, 'loss' if self.task else 'tensor', notes)
         losses: dict[str, Any] = {}
         for key, value in (outputs if self.task else {}).items():
             if 'loss' not in key or self.task == 1:
                 losses[key] = value
             else:
                 losses[key] = [part * self.task for part in value] if isinstance(value, list) else value * self.task
+        gates, distilled = None, {}
+        if self.routed:
+            assert self.router is not None
+            gates = self.router.draw(features[self._policy_input['student']], targets[self._policy_input['teacher']])
+            distilled = self.router.distilled(gates)
+            losses.update({f'router.keep.{name}': chosen.float().mean() for name, chosen in distilled.items()})
         for spot, weight in self.active:
-            losses[f'spots.{spot.name}.loss'] = weight * self._compare(spot, features, targets, data_samples).mean()
+            value = self._compare(spot, features, targets, data_samples, distilled.get(spot.name))
+            losses[f'spots.{spot.name}.loss'] = weight * value.mean()
+        if self.multi_path:
+            losses.update(self._route(inputs, data_samples, gates, outputs, targets, notes))
         return losses
+
+    def _route(self, inputs: Tensor, data_samples: Sequence[Any] | None, gates: Any, outputs: Mapping[str, Any],
+               targets: Mapping[str, Tensor], notes: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+        """The multi-path pass, and what the router learns from it."""
+        assert self.router is not None and self.teacher is not None
+        teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
+        own, theirs = self._entries['student'], self._entries['teacher']
+
+        def next_student(given: Sequence[Tensor]) -> Tensor:
+            return enter(self.student_network, lambda: self.student(inputs, data_samples, mode='tensor'), own, given,
+                         notes['student'])
+
+        def next_teacher(given: Sequence[Tensor]) -> Tensor:
+            if not given:  # nothing has been mixed yet
+                return targets[theirs[0].end]
+            return enter(self.teacher_network, lambda: teacher(images, data_samples, mode='tensor'), theirs, given,
+                         notes['teacher'])
+
+        with constant(self.student):
+            features = self.router.mix(gates, next_student, next_teacher)
+            mixed, _ = self.student_network.run(
+                lambda: self.student(inputs, data_samples, mode='loss'),
+                replay=replayed(self.student_network, own, features, notes['student']))
+        return self.router.losses(_task_loss(mixed), _task_loss(outputs), gates)
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any]:
         """What the evaluator gets.
@@ -368,7 +486,7 @@ class Distiller(BaseModel):
         """
         if self.task or not self.active:
             return self.student(inputs, data_samples, mode='predict')
-        _, features, targets = self._compute(inputs, data_samples, 'tensor')
+        _, features, targets = self._compute(inputs, data_samples, 'tensor', {})
         losses = {spot.name: (weight * self._compare(spot, features, targets, data_samples)).expand(len(inputs))
                   for spot, weight in self.active}
         samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))
@@ -377,20 +495,26 @@ class Distiller(BaseModel):
         return samples
 
     def _captured(self, side: str) -> set[str]:
-        return {name for spot, _ in self.active for name in names(getattr(spot, side))}
+        captured = {name for spot, _ in self.active for name in names(getattr(spot, side))}
+        if self.routed:
+            captured.add(self._policy_input[side])
+        if self.multi_path and side == 'teacher':
+            captured |= {self._entries[side][0].end, self._entries[side][-1].end}
+        return captured
 
     @staticmethod
     def _compare(spot: Spot | Reproduction, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
-                 data_samples: Sequence[Any] | None) -> Tensor:
+                 data_samples: Sequence[Any] | None, gate: Tensor | None = None) -> Tensor:
         return spot(pick(features, spot.student), pick(targets, spot.teacher),
-                    _context(data_samples, spot.needs, pick(targets, spot.teacher)))
+                    _context(data_samples, spot.needs, pick(targets, spot.teacher)), gate)
 
-    def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None,
-                 mode: str) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
+    def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+                 notes: Mapping[str, dict[str, Any]]) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
         """The student's output, its features and the teacher's; from the cache where they are in it."""
         keys = _sample_keys(data_samples) if self.cache is not None else None
         if self.cache is None or keys is None:
-            return *self._student(inputs, data_samples, mode), self._targets(inputs, data_samples)
+            return (*self._student(inputs, data_samples, mode, notes.get('student'), note_as=stand_in),
+                    self._targets(inputs, data_samples, notes.get('teacher')))
         stored = self.cache.get(keys)
         if stored is None:
             prefix = dict.fromkeys(self._prefix)
@@ -433,25 +557,34 @@ class Distiller(BaseModel):
             self._prefix, self._stand_ins = [], {}
 
     @torch.no_grad()
-    def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
+    def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None,
+                 note: dict[str, Any] | None = None) -> dict[str, Tensor]:
         """The teacher's features at the active spots; it runs no further than the last of them."""
         if not self.active:
             return {}
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
         return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
-                                        capture=self._captured('teacher'), stop=True)[1]
+                                        capture=self._captured('teacher'), stop=True, note=note,
+                                        note_as=stand_in)[1]
 
     def _student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
-                 prefix: dict[str, Any] | None = None,
-                 replay: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Tensor]]:
+                 note: dict[str, Any] | None = None, replay: Mapping[str, Any] | None = None,
+                 note_as: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
         """The student's output and features; without its task it runs no further than the last active spot.
 
-        ``prefix``, if given, is filled with the outputs of the modules that are its keys.
+        ``note``, if given, is filled with the outputs of the modules that are its keys.
         """
         return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
                                         capture=self._captured('student'), stop=not self.task,
-                                        note=prefix, replay=replay)
+                                        note=note, replay=replay, note_as=note_as)
+
+
+def _task_loss(losses: Mapping[str, Any]) -> Tensor:
+    """A student's own loss as one number, without auxiliary heads."""
+    return torch.stack([
+        part.mean() for key, value in losses.items() if 'loss' in key and not key.startswith('aux')
+        for part in (value if isinstance(value, list) else [value])]).sum()
 
 
 def _key(name: str) -> str:

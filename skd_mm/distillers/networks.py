@@ -19,7 +19,7 @@ from torch import nn
 import skd_mm
 from skd_mm.utils import did_you_mean
 
-_KEYS = ('cfg', 'checkpoint', 'options', 'mode')
+_KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'stages')
 
 
 def find_config(path: str) -> str:
@@ -73,7 +73,7 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
         KeyError: An unknown key, or a config without a model.
     """
     if 'type' in cfg:
-        return ConfigDict({key: value for key, value in cfg.items() if key not in ('checkpoint', 'mode')}), None
+        return ConfigDict({key: value for key, value in cfg.items() if key == 'type' or key not in _KEYS}), None
     for key in cfg:
         if key not in _KEYS:
             raise KeyError(f'model.{role} has no key {key!r}{did_you_mean(key, [*_KEYS, "type"])} '

@@ -1,36 +1,49 @@
 """A spot: a named place where the student is compared with the teacher."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from skd_mm.connectors.shapes import channels, scale
 from skd_mm.losses import Feature, MSELoss, SpotLoss
 from skd_mm.losses.base import parts, shapes
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, build
+from skd_mm.routing import gated
 from skd_mm.utils import did_you_mean
 
-_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder')
+_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
+         'weight', 'stage')
 Modules = str | tuple[str, ...]
 
 
-def spot_config(cfg: str | Mapping[str, Any]) -> dict[str, Any]:
+def spot_configs(cfg: str | Mapping[str, Any],
+                 pairs: Callable[[], Sequence[tuple[str, str]]] = tuple) -> list[dict[str, Any]]:
     """Completes what a config says of a spot.
 
     Args:
-        cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`.
+        cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`. In
+            place of module names it may have ``stage``: the number of a stage of both networks from 1 on (from -1
+            backwards), a list of such for a loss that needs several, ``'all'`` for one spot a stage, or
+            ``'consecutive'`` for one spot a pair of consecutive stages.
+        pairs: Gives the names of the modules at the ends of the stages, of the student and of the teacher; called only
+            where a stage is named.
 
     Returns:
-        A dict with ``name``, ``student``, ``teacher``, ``loss`` and the connectors, and the memory if there is one.
+        For each spot a dict with ``name``, ``student``, ``teacher``, ``loss`` and the connectors, and whatever else
+        there is.
 
     Raises:
-        ValueError: Unknown keys, or no module.
+        ValueError: Unknown keys, no module, or a stage that does not exist.
     """
     full: dict[str, Any] = dict(student=cfg) if isinstance(cfg, str) else dict(cfg)
     for key in full:
         if key not in _KEYS:
             raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, _KEYS)} (there are {_KEYS})')
+    if 'stage' in full:
+        return [spot for stage in _stage_configs(full, pairs()) for spot in spot_configs(stage, pairs)]
     if 'student' not in full:
         raise ValueError(f'model.spots: {full} names no `student` module')
     full.setdefault('teacher', full['student'])
@@ -40,7 +53,34 @@ def spot_config(cfg: str | Mapping[str, Any]) -> dict[str, Any]:
     full.setdefault('loss', dict(type='MSELoss'))
     full.setdefault('connector', None)
     full.setdefault('teacher_connector', None)
-    return full
+    return [full]
+
+
+def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """A spot's config with module names, for each stage that it means."""
+    stage, count = cfg.pop('stage'), len(pairs)
+    if 'student' in cfg or 'teacher' in cfg:
+        raise ValueError(f'model.spots: a spot has either `stage` ({stage!r}) or module names, not both')
+    if stage == 'all':
+        chosen: list[Any] = list(range(1, count + 1))
+    elif stage == 'consecutive':
+        chosen = [(k, k + 1) for k in range(1, count)]
+    else:
+        chosen = [stage if isinstance(stage, int) else tuple(stage) if isinstance(stage, list | tuple) else stage]
+    found = []
+    for one in chosen:
+        numbers = one if isinstance(one, tuple) else (one,)
+        if not all(isinstance(k, int) and 1 <= abs(k) <= count for k in numbers):
+            raise ValueError(f"model.spots: `stage` must be a number from 1 to {count} (or from -1 to -{count}), a "
+                             f"list of such, 'all' or 'consecutive', not {one!r}"
+                             f"{did_you_mean(str(one), ['all', 'consecutive'])}")
+        numbers = tuple(k if k > 0 else count + 1 + k for k in numbers)
+        sides = list(zip(*(pairs[k - 1] for k in numbers), strict=True))
+        student, teacher = sides if isinstance(one, tuple) else (side[0] for side in sides)
+        label = '-'.join(map(str, numbers))
+        name = cfg.get('name', 'stage') + label if len(chosen) > 1 else cfg.get('name', f'stage{label}')
+        found.append(dict(cfg, name=name, student=student, teacher=teacher))
+    return found
 
 
 class Spot(nn.Module):
@@ -62,6 +102,7 @@ class Spot(nn.Module):
         teacher_decoder: Config of a connector, or a list of them, that leads from the teacher's feature behind its
             connector back to the feature. With it the teacher's connector learns to lose nothing, in phases in which
             ``<name>.teacher`` is active (:class:`Reproduction`), and is fixed wherever the spot itself is.
+        weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
 
     Raises:
         ValueError: The features cannot be compared; the message says what would bridge them.
@@ -72,9 +113,11 @@ class Spot(nn.Module):
                  teacher_connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
                  student_feature: Feature, teacher_feature: Feature | None,
                  memory: Mapping[str, Any] | None = None,
-                 teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> None:
+                 teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+                 weight: float = 1.0) -> None:
         super().__init__()
         self.name = name
+        self.weight = float(weight)
         self.student = student
         self.teacher = teacher
         partner = student_feature if teacher_feature is None else teacher_feature
@@ -172,18 +215,24 @@ class Spot(nn.Module):
             student, teacher = self.memory(student, teacher, context.get('index'), context.get('labels'))
         return self.loss(student, teacher, **{name: context.get(name) for name in self.loss.needs})
 
-    def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
+                gate: Tensor | None = None) -> Tensor:
         """Compares two features.
 
         Args:
             student: ``[B, C, ...]``, the student's feature, or a tuple of them.
             teacher: ``[B, C', ...]``, the teacher's.
             context: As for :meth:`compare`.
+            gate: ``[B]``, True for the samples that are distilled, see :func:`skd_mm.routing.gated`; all by default.
 
         Returns:
             The loss, ``[B]``, or a scalar where the loss is relational.
         """
-        return self.compare(*self.connect(student, teacher), context)
+        student, teacher = self.connect(student, teacher)
+        if gate is None:
+            return self.compare(student, teacher, context)
+        subset = self.loss.relational or self.memory is not None
+        return gated(self.compare, subset, student, teacher, context, gate)
 
 
 class Reproduction:
@@ -201,6 +250,7 @@ class Reproduction:
         self.student: Modules = ()
         self.teacher = spot.teacher
         self.needs: set[str] = set()
+        self.weight = 1.0
         self.connector, self.decoder, self.loss = spot.teacher_connector, spot.teacher_decoder, MSELoss()
 
     def learn(self) -> None:
@@ -208,13 +258,15 @@ class Reproduction:
         self.connector.requires_grad_(True)
         self.decoder.requires_grad_(True)
 
-    def __call__(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
+    def __call__(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
+                 gate: Tensor | None = None) -> Tensor:
         """Compares the teacher's feature with its reproduction.
 
         Args:
             student: Not used.
             teacher: ``[B, C, ...]``.
             context: Not used.
+            gate: Not used.
 
         Returns:
             ``[B]``.
@@ -244,16 +296,23 @@ def _build_connector(cfg: Any, feature: Feature, partner: Feature) -> nn.ModuleL
         raise ValueError('a spot at several modules takes no connectors')
     if cfg == 'auto':
         cfg = []
-        if feature.shape[1] != partner.shape[1]:
-            cfg.append(dict(type='Conv1x1'))
-        if feature.shape[2:] != partner.shape[2:]:
+        if channels(feature) != channels(partner):
+            cfg.append(dict(type='Conv1x1' if feature.dim() == 4 else 'Linear'))
+        if feature.dim() == 4 and feature.shape[2:] != partner.shape[2:]:
             cfg.append(dict(type='Resize'))
     if isinstance(cfg, str):
         raise ValueError(f"a connector is a config, a list of configs or 'auto', not {cfg!r}"
                          f"{did_you_mean(cfg, ['auto', *CONNECTORS.module_dict])}")
     cfgs = [cfg] if isinstance(cfg, Mapping) else list(cfg)
-    return nn.ModuleList(
-        build(CONNECTORS, dict(entry), in_channels=feature.shape[1], out_channels=partner.shape[1]) for entry in cfgs)
+    known = dict(in_channels=channels(feature), out_channels=channels(partner))
+    return nn.ModuleList(build(CONNECTORS, dict(entry), **known, **_scale(entry, feature, partner)) for entry in cfgs)
+
+
+def _scale(cfg: Mapping[str, Any], feature: Tensor, partner: Tensor) -> dict[str, float]:
+    """The one thing that a connector may want to know of resolutions when it is built."""
+    kind = CONNECTORS.get(str(cfg.get('type')).rpartition('.')[2])
+    wants = kind is not None and 'scale' in inspect.signature(kind).parameters
+    return dict(scale=scale(feature, partner)) if wants else {}
 
 
 def _apply(connector: nn.ModuleList, feature: Feature, partner: Feature) -> Feature:

@@ -3,7 +3,8 @@
 from .backbones import backbone_stages, match_stages
 from .cache import FeatureCache, needed_outputs, stand_in, tensors
 from .network import Network
+from .reentry import Entry, constant, enter, find_entries, note_paths, replayed
 from .stages import Stage, split_stages
 
-__all__ = ['FeatureCache', 'Network', 'Stage', 'backbone_stages', 'match_stages', 'needed_outputs', 'split_stages',
-           'stand_in', 'tensors']
+__all__ = ['Entry', 'FeatureCache', 'Network', 'Stage', 'backbone_stages', 'constant', 'enter', 'find_entries',
+           'match_stages', 'needed_outputs', 'note_paths', 'replayed', 'split_stages', 'stand_in', 'tensors']

@@ -15,6 +15,11 @@ from .cache import map_tensors
 _INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
 
 
+def copied(output: Any) -> Any:
+    """A copy of an output, which a later in-place operation does not change."""
+    return map_tensors(torch.clone, output)
+
+
 class _Stop(Exception):
     """Everything that was asked for has been captured: the rest of the forward is not needed."""
 
@@ -70,7 +75,8 @@ class Network:
             capture: Collection[str] = (),
             stop: bool = False,
             note: dict[str, Any] | None = None,
-            replay: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Tensor]]:
+            replay: Mapping[str, Any] | None = None,
+            note_as: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
         """Calls the model and hands out the features at the named modules.
 
         Args:
@@ -80,6 +86,7 @@ class Network:
             note: Its keys are paths of modules; filled with what each of them returned, of whatever type.
             replay: Outputs by module name: these modules are not run, they return the given value. With what stands
                 before it replayed, a network is re-entered at any stage.
+            note_as: What is noted of an output; a copy of it by default.
 
         Returns:
             What ``call`` returned, and the features by name, in the order in which they appeared. A module that is
@@ -92,7 +99,7 @@ class Network:
         if stop and not capture:
             return None, {}
         features: dict[str, Tensor] = {}
-        with self._replaying(replay or {}), self._noting(note), self._capturing(capture, features, stop):
+        with self._replaying(replay or {}), self._noting(note, note_as), self._capturing(capture, features, stop):
             try:
                 result = call()
             except _Stop:
@@ -157,14 +164,13 @@ class Network:
                                    'module (an in-place ReLU?); name that module instead')
 
     @contextmanager
-    def _noting(self, outputs: dict[str, Any] | None) -> Iterator[None]:
+    def _noting(self, outputs: dict[str, Any] | None, note_as: Callable[[Any], Any]) -> Iterator[None]:
         handles = []
         for path, module in {path: self.model.get_submodule(path) for path in outputs or ()}.items():
 
             def hook(module: nn.Module, inputs: Any, output: Any, path: str = path) -> None:
                 assert outputs is not None
-                # A later in-place operation is not to change what is noted.
-                outputs[path] = map_tensors(torch.clone, output)
+                outputs[path] = note_as(output)
 
             handles.append(module.register_forward_hook(hook))
         try:
@@ -175,22 +181,24 @@ class Network:
 
     @contextmanager
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
-        replaced = []
+        replaced: list[tuple[nn.Module, dict[str, Any]]] = []
         modules = dict(self.model.named_modules())
         try:
             for name, value in outputs.items():
-                path, index = self.module_path(name)
+                path, index = (name, None) if name in modules else self.module_path(name)
                 if index is not None:
                     raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
                 module = modules[path]
                 # An instance attribute shadows the class's forward for the time of this call only, so that the
                 # module's own hooks (captures, above all) still see the output.
+                own = {key: module.__dict__[key] for key in ('forward',) if key in module.__dict__}
                 module.__dict__['forward'] = lambda *args, value=value, **kwargs: value
-                replaced.append(module)
+                replaced.append((module, own))
             yield
         finally:
-            for module in replaced:
+            for module, own in replaced:
                 module.__dict__.pop('forward', None)
+                module.__dict__.update(own)
 
     @torch.no_grad()
     def trace(self, call: Callable[[], Any]) -> list[tuple[str, Any]]:

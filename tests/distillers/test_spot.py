@@ -2,27 +2,27 @@ import pytest
 import torch
 from torch import nn
 
-from skd_mm.distillers.spot import Spot, spot_config
+from skd_mm.distillers.spot import Spot, spot_configs
 from skd_mm.losses import SpotLoss
 from skd_mm.registry import LOSSES
 
 
 def spot(student=(4, 8, 8), teacher=(4, 8, 8), **cfg):
-    cfg = spot_config(dict(student='a', teacher='b', **cfg))
+    cfg = spot_configs(dict(student='a', teacher='b', **cfg))[0]
     return Spot(**cfg, student_feature=torch.zeros(1, *student),
                 teacher_feature=None if teacher is None else torch.zeros(1, *teacher))
 
 
 def test_a_name_is_enough():
-    assert spot_config('backbone.layer1') == dict(
+    assert spot_configs('backbone.layer1')[0] == dict(
         name='backbone.layer1', student='backbone.layer1', teacher='backbone.layer1', loss=dict(type='MSELoss'),
         connector=None, teacher_connector=None)
 
 
 def test_what_is_left_out_is_filled_in():
-    cfg = spot_config(dict(student='a'))
+    cfg = spot_configs(dict(student='a'))[0]
     assert (cfg['name'], cfg['teacher']) == ('a', 'a')
-    cfg = spot_config(dict(student='a', teacher='b', name='c', loss=dict(type='X')))
+    cfg = spot_configs(dict(student='a', teacher='b', name='c', loss=dict(type='X')))[0]
     assert (cfg['name'], cfg['teacher'], cfg['loss']) == ('c', 'b', dict(type='X'))
 
 
@@ -32,7 +32,7 @@ def test_what_is_left_out_is_filled_in():
     (dict(teacher='b'), 'names no `student` module')])
 def test_wrong_keys(cfg, words):
     with pytest.raises(ValueError, match=rf'model\.spots: .*{words}'):
-        spot_config(cfg)
+        spot_configs(cfg)
 
 
 def test_equal_features_need_nothing():
@@ -123,7 +123,7 @@ def test_the_check_leaves_no_trace_in_a_connector():
 def test_configs_are_left_alone():
     cfg = dict(student='a', connector=[dict(type='Conv1x1')], loss=dict(type='MSELoss'))
     before = repr(cfg)
-    Spot(**spot_config(cfg), student_feature=torch.zeros(1, 3, 2, 2), teacher_feature=torch.zeros(1, 5, 2, 2))
+    Spot(**spot_configs(cfg)[0], student_feature=torch.zeros(1, 3, 2, 2), teacher_feature=torch.zeros(1, 5, 2, 2))
     assert repr(cfg) == before
 
 
