@@ -17,6 +17,10 @@ NAMES = sorted(str(path) for path in (path.relative_to(CONFIGS) for path in CONF
                if not {'_base_', 'demo'} & {*path.parts})
 DISTILLED = [name for name in NAMES if name.split('/')[0] not in ('teachers', 'students')]
 PLAIN = [name for name in NAMES if name not in DISTILLED]
+METHODS = {  # recipe, and how many spots its arguments name
+    'skd': ('Stagewise', 0), 'skd-faithful': ('Stagewise', 0), 'sskd': ('BackboneFirst', 0),
+    'no-teacher': ('NoTeacher', 0), 'simultaneous': ('Simultaneous', 0), 'traditional': ('Simultaneous', 2),
+    'kd': ('Simultaneous', 1), 'fitnets': ('FitNets', 0), 'at': ('Simultaneous', 0), 'fsp': ('Phases', 0)}
 SMALL = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
 
 
@@ -34,7 +38,7 @@ def small_distiller(name):
     init_default_scope(cfg.default_scope)
     for role in ('teacher', 'student'):
         if role in cfg.model:
-            cfg.model[role].update(checkpoint=None, options=SMALL)
+            cfg.model[role].update(checkpoint=None, **(dict(options=SMALL) if 'unet-' in name else {}))
     return cfg, MMENGINE_MODELS.build(cfg.model)
 
 
@@ -64,29 +68,30 @@ def test_distillers_build_and_every_phase_finds_its_modules(name):
         assert any(parameter.requires_grad for parameter in model.parameters()), phase.name
     if cfg.schedule.type == 'Stagewise':
         assert [phase.name for phase in phases] == [*cfg.model.spots, 'task_head']
+    if cfg.schedule.type in ('Stagewise', 'BackboneFirst'):
         model.activate(phases[-1].train, task=1)
+        head = 'decode_head.conv_seg' if hasattr(model.student, 'decode_head') else 'head.fc'
         assert {name for name, p in model.student.named_parameters() if p.requires_grad} == {
-            'decode_head.conv_seg.weight', 'decode_head.conv_seg.bias'}
+            f'{head}.weight', f'{head}.bias'}
 
 
 @pytest.mark.parametrize('name', DISTILLED)
 def test_names_say_what_is_inside(name):
     cfg, stem = load(name), Path(name).stem
     method, *networks, settings, data = stem.split('_')
-    recipe, spots = dict(
-        skd=('Stagewise', None), simultaneous=('Simultaneous', None), traditional=('Simultaneous', 2),
-        **{'no-teacher': ('NoTeacher', None), 'skd-faithful': ('Stagewise', None)})[method]
-    assert cfg.schedule.type == recipe and len(cfg.schedule.get('spots', [])) == (spots or 0)
+    assert METHODS[method] == (cfg.schedule.type, len(cfg.schedule.get('spots', [])))
     assert [parts(cfg, role)[0] for role in ('teacher', 'student') if role in cfg.model] == networks
     assert {parts(cfg, role)[-1] for role in ('teacher', 'student') if role in cfg.model} == {data}
     gpus, batch, length, unit = re.fullmatch(r'(\d+)xb(\d+)-(\d+)(e|k)', settings).groups()
-    assert cfg.train_dataloader.batch_size == int(batch) and int(batch) * int(gpus) == 8
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert int(batch) * int(gpus) == (8 if 'unet' in name else 64)
     if unit == 'e':
         assert cfg.schedule.phase_epochs == int(length)
     else:
         assert cfg.schedule.phase_iters == 1000 * int(length)
     if 'teacher' in cfg.model:
-        assert cfg.model.teacher.checkpoint == f'work_dirs/{Path(cfg.model.teacher.cfg).stem}/best_mIoU_*.pth'
+        best = cfg.default_hooks.checkpoint.save_best.replace('/', '_')
+        assert cfg.model.teacher.checkpoint == f'work_dirs/{Path(cfg.model.teacher.cfg).stem}/best_{best}_*.pth'
 
 
 @pytest.mark.parametrize('name', [name for name in DISTILLED if 'skd/camvid/skd_unet-r34_' in name])
@@ -105,6 +110,39 @@ def test_the_three_other_methods_differ_in_the_schedule_alone(name):
                 assert cfg[key]['fraction'] == own[key]['fraction']
             else:
                 assert cfg[key] == own[key], (other, key)
+
+
+def losses(name):
+    """What each phase of a schedule for classifiers minimises: what trains, the spots' weights, the task's."""
+    cfg, model = small_distiller(name)
+    return [(phase.train, {f'{type(model.spots[spot.replace(".", "/")].loss).__name__} {spot}': weight
+                           for spot, weight in phase.spots.items()}, phase.task)
+            for phase in build(RECIPES, cfg.schedule).phases(model.stage_names())]
+
+
+STAGES = ['backbone.stem', 'backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+
+
+@pytest.mark.parametrize('method, expected', [
+    ('simultaneous', [(['all'], {f'MSELoss {stage}': .2 for stage in STAGES}, .2)]),
+    ('at', [(['all'], {f'ATLoss {stage}': .2 for stage in STAGES}, .2)]),
+    ('kd', [(['all'], {'KDLoss head.fc': .8}, .2)]),
+    ('fitnets', [(STAGES[:3], {'MSELoss backbone.layer2': 1}, 0), ([STAGES[3], 'task_head'], {}, 1)]),
+    ('fsp', [(['backbone'], {f'FSPLoss flow{i}': 1 / 3 for i in (1, 2, 3)}, 0), (['all'], {}, 1)])])
+def test_the_baselines_are_what_skd_compares_itself_with(method, expected):
+    assert losses(f'baselines/cifar100/{method}_resnet56_resnet20_1xb64-100e_cifar100.py') == expected
+    cfg = load(f'baselines/cifar100/{method}_resnet56_resnet20_1xb64-100e_cifar100.py')
+    if method == 'kd':
+        assert cfg.model.spots[0].loss.temperature == 20
+    if method == 'fsp':
+        assert [spot.student for spot in cfg.model.spots] == [STAGES[i:i + 2] for i in range(3)]
+
+
+def test_another_recipe_is_one_line():
+    cfg = load('skd/cifar100/skd_resnet56_resnet20_1xb64-100e_cifar100.py')
+    cfg.merge_from_dict({'schedule.type': 'BackboneFirst'})
+    phases = build(RECIPES, cfg.schedule).phases([*cfg.model.spots, 'task_head'])
+    assert [phase.name for phase in phases] == [*cfg.model.spots, 'task_head']
 
 
 def test_the_papers_settings():

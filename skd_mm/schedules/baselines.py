@@ -1,6 +1,6 @@
 """The schedules that stagewise distillation is compared with, as SKD (arXiv 1911.06786) defines them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skd_mm.registry import RECIPES
@@ -26,27 +26,38 @@ class NoTeacher(Recipe):
 class Simultaneous(Recipe):
     """The whole student on the task loss and all spots at once, in one phase.
 
+    Every method that trains in a single phase is this with other spots and weights: SKD's "simultaneous" baseline,
+    Hinton's knowledge distillation (one spot at the logits), attention transfer, and what SAKD calls "standard".
+
     Args:
-        spots: The active spots; all by default.
+        spots: The active spots, or a dict of them and the weights of their losses; all with weight 1 by default.
+        task: The weight of the task loss. Defaults to 1.
         average: Divide the sum by the number of its terms, ``(task + sum of spots) / (spots + 1)``, as SKD's
-            "simultaneous" baseline does (the default). Without it this is SKD's "traditional" baseline for
-            segmentation, ``CE + MSE(layer2) + MSE(decoder block 2)``, if ``spots`` names these two.
+            "simultaneous" and "attention transfer" baselines do (the default). Without it this is SKD's "traditional"
+            baseline for segmentation, ``CE + MSE(layer2) + MSE(decoder block 2)``, if ``spots`` names these two.
         **kwargs: As for :class:`Recipe`.
+
+    Example:
+        >>> schedule = dict(type='Simultaneous', phase_epochs=100, spots={'head.fc': 0.8}, task=0.2, average=False)
     """
 
-    def __init__(self, spots: Sequence[str] | None = None, average: bool = True, **kwargs: Any) -> None:
+    def __init__(self, spots: Sequence[str] | Mapping[str, float] | None = None, task: float = 1.0,
+                 average: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spots = spots
+        self.task = task
         self.average = average
 
     def build(self, stages: Sequence[str]) -> list[Phase]:
         """One phase with all terms."""
-        spots = list(stages[:-1]) if self.spots is None else list(self.spots)
-        check_names('spot', spots, stages[:-1], f'{self.where}, `spots`')
-        if not spots:
+        spots = stages[:-1] if self.spots is None else self.spots
+        weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
+        check_names('spot', list(weights), stages[:-1], f'{self.where}, `spots`')
+        if not weights:
             raise ValueError(f'{self.where}: the model has no spots; name them in `model.spots`')
-        weight = 1 / (len(spots) + 1) if self.average else 1.0
-        return [self.phase('simultaneous', [EVERYTHING], spots=dict.fromkeys(spots, weight), task=weight)]
+        share = 1 / (len(weights) + 1) if self.average else 1.0
+        return [self.phase('simultaneous', [EVERYTHING], task=share * self.task,
+                           spots={name: share * weight for name, weight in weights.items()})]
 
 
 @RECIPES.register_module()

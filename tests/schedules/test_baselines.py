@@ -33,7 +33,16 @@ def test_some_spots_averaged():
     assert (spots, task) == ({LAYER2: 0.5}, 0.5)
 
 
+def test_weights_of_the_terms():
+    weights = {LAYER2: 0.8, BLOCK2: 4}
+    (_, train, spots, task), = facts(Simultaneous(phase_epochs=1, spots=weights, task=0.2, average=False))
+    assert (train, spots, task) == (['all'], weights, 0.2)
+    (_, _, spots, task), = facts(Simultaneous(phase_epochs=1, spots=weights, task=0.3))
+    assert spots == pytest.approx({LAYER2: 0.8 / 3, BLOCK2: 4 / 3}) and task == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize(('spots', 'stages', 'words'), [
+    ({'backbone.layer22': 1.0}, STAGES, "`spots`: there is no spot 'backbone.layer22'; did you mean"),
     (['backbone.layer22'], STAGES, "`spots`: there is no spot 'backbone.layer22'; did you mean 'backbone.layer2'"),
     ([], STAGES, r'no spots; name them in `model\.spots`'),
     (None, ['task_head'], r'no spots; name them in `model\.spots`')])

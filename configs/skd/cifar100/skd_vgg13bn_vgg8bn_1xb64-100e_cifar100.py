@@ -1,0 +1,11 @@
+_base_ = [
+    '../../_base_/models/distiller_cifar.py', '../../_base_/datasets/cifar100.py',
+    '../../_base_/schedules/adam_onecycle.py', '../../_base_/schedules/phases_cls.py'
+]
+model = dict(
+    spots=['backbone.stem', 'backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4'],
+    teacher=dict(
+        cfg='configs/teachers/vgg13bn_1xb64-240e_cifar100.py',
+        checkpoint='work_dirs/vgg13bn_1xb64-240e_cifar100/best_accuracy_top1_*.pth'),
+    student=dict(cfg='configs/students/vgg8bn_cifar100.py'))
+schedule = dict(type='Stagewise', phase_epochs=100, val_interval=5, fraction=1.0)
