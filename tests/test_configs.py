@@ -128,7 +128,7 @@ STAGES = ['backbone.stem', 'backbone.layer1', 'backbone.layer2', 'backbone.layer
     ('at', [(['all'], {f'ATLoss {stage}': .2 for stage in STAGES}, .2)]),
     ('kd', [(['all'], {'KDLoss head.fc': .8}, .2)]),
     ('fitnets', [(STAGES[:3], {'MSELoss backbone.layer2': 1}, 0), ([STAGES[3], 'task_head'], {}, 1)]),
-    ('fsp', [(['backbone'], {f'FSPLoss flow{i}': 1 / 3 for i in (1, 2, 3)}, 0), (['all'], {}, 1)])])
+    ('fsp', [(['all'], {f'FSPLoss flow{i}': 1 / 3 for i in (1, 2, 3)}, 0), (['all'], {}, 1)])])
 def test_the_baselines_are_what_skd_compares_itself_with(method, expected):
     assert losses(f'baselines/cifar100/{method}_resnet56_resnet20_1xb64-100e_cifar100.py') == expected
     cfg = load(f'baselines/cifar100/{method}_resnet56_resnet20_1xb64-100e_cifar100.py')

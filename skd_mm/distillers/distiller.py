@@ -285,8 +285,8 @@ class Distiller(BaseModel):
         """Says what learns, and from what.
 
         Args:
-            train: Names of stages or modules of the student, or ``'all'``. Parameters that the student's own config
-                keeps frozen stay so.
+            train: Names of stages or modules of the student, or ``'all'``, which without the task is all up to the
+                last active spot. Parameters that the student's own config keeps frozen stay so.
             spots: Names of the active spots, with the weights of their losses (1 for a plain list).
             task: Weight of the student's own losses; 0 turns them off.
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
@@ -296,7 +296,8 @@ class Distiller(BaseModel):
         Raises:
             KeyError: A name does not exist; the closest ones are given.
             RuntimeError: A spot is active and there is no teacher.
-            ValueError: What is to be cached changes: BN of frozen modules, or of the teacher, is in training mode.
+            ValueError: What is to be cached changes: BN of frozen modules, or of the teacher, is in training mode. Or
+                something is named that no loss reaches: the task loss is off, and it lies behind the last active spot.
         """
         if cache is not None and (frozen_bn == 'train' or (self.teacher is not None and self.teacher.training)):
             raise ValueError("features cannot be cached where frozen BN or the teacher is in mode 'train': they are "
@@ -323,20 +324,22 @@ class Distiller(BaseModel):
 
         self.requires_grad_(False)
         modules = dict(self.student.named_modules())
-        live = {id(parameter) for path in paths for parameter in modules[path].parameters()}
+        live = {id(parameter) for name, parameter in self.student.named_parameters(remove_duplicate=False)
+                if _inside(name, paths)}
         for parameter in self._learnable:
             parameter.requires_grad_(id(parameter) in live)
+        if not self.task:
+            self._keep_reached(train)
         for spot, _ in self.active:
             spot.learn()
         if self.multi_path and self.router is not None:
             self.router.requires_grad_(True)
-        inside = {name for name in modules
-                  if any(not path or name == path or name.startswith(f'{path}.') for path in paths)}
+        inside = {name for name in modules if _inside(name, paths)}
         around = {name for name in modules if any(path.startswith(f'{name}.' if name else '') for path in paths)}
         self._frozen = [module for name, module in modules.items() if name not in inside | around]
         self.cache = cache
         # The stages before the first one that learns; nothing in them changes while this holds.
-        learning = [any(_overlap(part, path) for part in stage.modules for path in paths) for stage in self.stages]
+        learning = [any(_overlap(part, path) for part in stage.paths for path in paths) for stage in self.stages]
         prefix = self.stages[:learning.index(True)] if any(learning) else []
         self._prefix = [part for stage in prefix for part in stage.modules]
         again = [name for stage in prefix for name in stage.shared]
@@ -346,19 +349,36 @@ class Distiller(BaseModel):
         self._stand_ins: dict[str, Any] | None = None
         self.train(self.training)
 
+    def _keep_reached(self, train: Collection[str]) -> None:
+        """Leaves out of "all" what lies behind the last active spot, and refuses to train it where it is named.
+
+        A loss that is not there cannot reach it; a data-parallel wrapper would wait for its gradients.
+        """
+        active = {spot.name for spot, _ in self.active}
+        last = max((k for k, stage in enumerate(self.stages) if stage.name in active), default=-1)
+        behind = [path for stage in self.stages[last + 1:] for path in stage.paths]
+        unreached = {name: parameter for name, parameter in self.student.named_parameters()
+                     if parameter.requires_grad and _inside(name, behind)}
+        if unreached and EVERYTHING not in train:
+            end = f'{self.stages[last].name!r}, the last active spot' if last >= 0 else 'the input: no spot is active'
+            raise ValueError(f'{list(train)} are to learn with the task loss off, and nothing reaches what lies behind '
+                             f'{end}: {next(iter(unreached))!r} and {len(unreached) - 1} more parameters')
+        for parameter in unreached.values():
+            parameter.requires_grad_(False)
+
     def train_paths(self, train: Iterable[str]) -> list[str]:
-        """The modules of the student behind names of stages and modules.
+        """Where the names of stages and modules lie in the student.
 
         Args:
             train: See :meth:`activate`.
 
         Returns:
-            Paths of modules; ``''`` is the whole student.
+            Paths of modules, and of single parameters and buffers; ``''`` is the whole student.
 
         Raises:
             KeyError: There is neither a stage nor a module of that name.
         """
-        stages = {stage.name: stage.modules for stage in self.stages}
+        stages = {stage.name: stage.paths for stage in self.stages}
         paths: list[str] = []
         for name in train:
             if name == EVERYTHING:
@@ -597,6 +617,11 @@ def _input_channels(network: nn.Module) -> int:
         if isinstance(module, nn.Conv2d):
             return module.in_channels
     return 3
+
+
+def _inside(name: str, paths: Iterable[str]) -> bool:
+    """Whether a module or parameter is, or lies in, one of the named ones."""
+    return any(not path or name == path or name.startswith(f'{path}.') for path in paths)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -19,11 +19,19 @@ class Stage:
         name: The name of the spot at its end, or ``'task_head'`` for what lies behind the last one.
         modules: The paths of the modules that it consists of, as coarse as possible.
         shared: The paths of those modules with parameters that a later stage runs again.
+        own: The paths of the parameters and buffers that it has beside them: those that a module holds itself whose
+            children lie in several stages (a transformer's class token and position embedding).
     """
 
     name: str
     modules: tuple[str, ...]
     shared: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all that it consists of, modules and tensors."""
+        return self.modules + self.own
 
 
 def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
@@ -77,13 +85,16 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
         if learns and last > first and not any(module.children()):
             shared.setdefault(first, []).append(path)
 
-    stages = [Stage(name, _coarsest(network.model, stage_of, k), tuple(shared.get(k, ())))
-              for k, name in enumerate([*ends, TASK_HEAD])]
+    stages = []
+    for k, name in enumerate([*ends, TASK_HEAD]):
+        modules, own = _coarsest(network.model, stage_of, k)
+        stages.append(Stage(name, modules, tuple(shared.get(k, ())), own))
     return stages, features
 
 
-def _coarsest(model: nn.Module, stage_of: dict[str, int], k: int) -> tuple[str, ...]:
-    """The largest modules that lie in stage ``k`` as a whole."""
+def _coarsest(model: nn.Module, stage_of: dict[str, int], k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The largest modules that lie in stage ``k`` as a whole, and the tensors of others that lie in it."""
+    own: list[str] = []
 
     def walk(path: str, module: nn.Module) -> list[str]:
         prefix = f'{path}.' if path else ''
@@ -92,9 +103,9 @@ def _coarsest(model: nn.Module, stage_of: dict[str, int], k: int) -> tuple[str, 
             return [path]
         if k not in inside:
             return []
-        found = [found for name, child in module.named_children() for found in walk(prefix + name, child)]
-        if path in stage_of and stage_of[path] == k and path not in found:
-            found.insert(0, path)
-        return found
+        if stage_of.get(path) == k:
+            own.extend(prefix + name for name, tensor in (*module._parameters.items(), *module._buffers.items())
+                       if tensor is not None)
+        return [found for name, child in module.named_children() for found in walk(prefix + name, child)]
 
-    return tuple(walk('', model))
+    return tuple(walk('', model)), tuple(own)

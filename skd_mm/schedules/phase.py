@@ -15,8 +15,8 @@ class Phase:
 
     Attributes:
         name: Its name in logs, file names and errors; unique in its schedule.
-        train: Names of stages or modules of the student that learn; ``['all']`` for the whole student. Everything
-            else stays bit-identical.
+        train: Names of stages or modules of the student that learn; ``['all']`` for the whole student, or all up to
+            the last active spot where the task loss is off. Everything else stays bit-identical.
         spots: The active spots and the weight of each one's loss. A list means weight 1.
         task: Weight of the student's own losses; 0 turns them, and all that only they need, off.
         epochs: Length in epochs; exactly one of ``epochs`` and ``iters`` is set.

@@ -28,6 +28,9 @@ def belongs_to(model, stages):
                 name = f'{path}.{name}'
                 assert name not in found, f'{name} is in {found[name]} and in {stage.name}'
                 found[name] = stage.name
+        for name in stage.own:
+            assert name not in found
+            found[name] = stage.name
     everything = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
     assert found.keys() == everything
     return found
@@ -158,6 +161,8 @@ def test_parameters_beside_children_and_modules_without_parameters_have_their_pl
     assert stages[0].name == '0.second'
     assert {'0.first', '0.drop', '0.second'} <= set(stages[0].modules)  # its dropout is in training mode with it
     assert '0.last' in stages[1].modules and '1' in stages[1].modules
+    assert [stage.own for stage in stages] == [('0.token', ), ()]
+    assert belongs_to(model, stages)['0.token'] == '0.second'
 
 
 @pytest.mark.parametrize(('cuts', 'error', 'words'), [
