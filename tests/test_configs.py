@@ -19,6 +19,7 @@ DISTILLED = [name for name in NAMES if name.split('/')[0] not in ('teachers', 's
 PLAIN = [name for name in NAMES if name not in DISTILLED]
 METHODS = {  # recipe, and how many spots its arguments name
     'skd': ('Stagewise', 0), 'skd-faithful': ('Stagewise', 0), 'sskd': ('BackboneFirst', 0),
+    'skd-progressive': ('Progressive', 0),
     'no-teacher': ('NoTeacher', 0), 'simultaneous': ('Simultaneous', 0), 'traditional': ('Simultaneous', 2),
     'kd': ('Simultaneous', 1), 'fitnets': ('FitNets', 0), 'at': ('Simultaneous', 0), 'fsp': ('Phases', 0)}
 SMALL = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
@@ -79,7 +80,7 @@ def test_distillers_build_and_every_phase_finds_its_modules(name):
 def test_names_say_what_is_inside(name):
     cfg, stem = load(name), Path(name).stem
     method, *networks, settings, data = stem.split('_')
-    assert METHODS[method] == (cfg.schedule.type, len(cfg.schedule.get('spots', [])))
+    assert METHODS[method] == (cfg.schedule.type, len(cfg.schedule.get('spots', ())))
     assert [parts(cfg, role)[0] for role in ('teacher', 'student') if role in cfg.model] == networks
     assert {parts(cfg, role)[-1] for role in ('teacher', 'student') if role in cfg.model} == {data}
     gpus, batch, length, unit = re.fullmatch(r'(\d+)xb(\d+)-(\d+)(e|k)', settings).groups()

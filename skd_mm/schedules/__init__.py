@@ -2,7 +2,9 @@
 
 from .baselines import FitNets, NoTeacher, Simultaneous
 from .phase import Phase
+from .progressive import Progressive
 from .recipe import Phases, Recipe
 from .stagewise import BackboneFirst, Stagewise
 
-__all__ = ['BackboneFirst', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Recipe', 'Simultaneous', 'Stagewise']
+__all__ = ['BackboneFirst', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Progressive', 'Recipe', 'Simultaneous',
+           'Stagewise']

@@ -1,5 +1,6 @@
 """What all recipes share, and the recipe that is a plain list of phases."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,8 +40,9 @@ class Recipe:
                  **common: Any) -> None:
         self.where = f'schedule {type(self).__name__}'
         shared = [key for key in Phase.settings() if key not in ('name', 'train', 'spots', 'task', 'epochs', 'iters')]
-        check_names('setting', list(common),
-                    [*shared, 'phase_epochs', 'phase_iters', 'fraction_seed', 'cache', 'overrides'], self.where)
+        own = [key for kind in (type(self), Recipe) for key, value in inspect.signature(kind).parameters.items()
+               if value.kind is not value.VAR_KEYWORD]
+        check_names('setting', list(common), list(dict.fromkeys([*own, *shared])), self.where)
         if (phase_epochs is None) == (phase_iters is None) and type(self) is not Phases:
             raise ValueError(f'{self.where}: give exactly one of `phase_epochs` ({phase_epochs}) and `phase_iters` '
                              f'({phase_iters})')

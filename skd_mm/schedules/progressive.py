@@ -1,0 +1,78 @@
+"""Features, soft labels and ground truth together, with weights and data that change from phase to phase."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from skd_mm.registry import RECIPES
+
+from .phase import Phase, check_names
+from .recipe import Recipe
+
+Course = float | Sequence[float]
+"""One value for all phases, two for the first and the last phase and a line between them, or one for each phase."""
+
+
+@RECIPES.register_module()
+class Progressive(Recipe):
+    """One phase a stage, each on a mixture of the stage's spot, soft labels and the ground truth; this project's own.
+
+    Phase *k* trains stage *k* and, where soft labels or the ground truth are in its loss, what lies behind it; the
+    stages before it are fixed. Its loss is ``spot_k · MSE(spot k) + soft_k · KL(logits) + task_k · CE`` (or whatever
+    losses the spots have). The last phase trains what lies behind the last stage, without a spot of its own. Each of
+    the weights, and the share of the images, may differ from phase to phase.
+
+    With ``spot=1``, ``soft_labels=0`` and ``task=[0, …, 0, 1]`` it is :class:`Stagewise`.
+
+    Args:
+        logits: Name of the last spot, which compares the logits; its loss should be a ``KDLoss``, which has the
+            temperature.
+        spot: Weight of the loss at the stage's own spot: a number for all phases; a list of two, for the first and
+            the last phase with a line between them; or a list of one number a phase. Defaults to 1.
+        soft_labels: The same for the loss at the logits. Defaults to a line from 0 to 1.
+        task: The same for the task loss. Defaults to a line from 0 to 1.
+        fraction: The same for the share of the training images, in (0, 1]. Defaults to 1.
+        **kwargs: As for :class:`Recipe`.
+
+    Raises:
+        ValueError: A list fits no phases, a weight is negative, or ``logits`` is not the last spot.
+
+    Example:
+        >>> schedule = dict(type='Progressive', phase_epochs=20, logits='head.fc', spot=[1, 0.1], soft_labels=0.8,
+        ...                 task=0.2, fraction=[0.25, 1])
+    """
+
+    def __init__(self, logits: str, spot: Course = 1.0, soft_labels: Course = (0.0, 1.0), task: Course = (0.0, 1.0),
+                 fraction: Course = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.logits = logits
+        self.courses = dict(spot=spot, soft_labels=soft_labels, task=task, fraction=fraction)
+
+    def build(self, stages: Sequence[str]) -> list[Phase]:
+        """One phase a stage, the logits' own last."""
+        spots = list(stages[:-1])
+        check_names('spot', [self.logits], spots, f'{self.where}, `logits`')
+        if spots[-1] != self.logits:
+            raise ValueError(f'{self.where}, `logits`: {self.logits!r} is not the last spot, {spots[-1]!r} is')
+        courses = {name: self._values(name, course, len(spots)) for name, course in self.courses.items()}
+        phases = []
+        for k, name in enumerate(spots):
+            spot, soft, task, fraction = (course[k] for course in courses.values())
+            own = {} if name == self.logits else {name: spot}
+            active = {name: weight for name, weight in {**own, self.logits: soft}.items() if weight}
+            # What no loss of this phase reaches does not learn in it.
+            end = len(stages) if task else len(spots) if soft else k + 1
+            phases.append(self.phase(name, stages[k:end], spots=active, task=task, fraction=fraction))
+        return phases
+
+    def _values(self, name: str, course: Course, count: int) -> list[float]:
+        """One value a phase."""
+        values = [course] * count if isinstance(course, int | float) else list(course)
+        if len(values) == 2 and count > 2:
+            first, last = values
+            values = [(first * (count - 1 - k) + last * k) / (count - 1) for k in range(count)]
+        if len(values) != count:
+            raise ValueError(f'{self.where}: `{name}` is a number, a list of two (the first and the last phase), or of '
+                             f'one for each of the {count} phases, not {course!r}')
+        if min(values) < 0:
+            raise ValueError(f'{self.where}: `{name}` must not be negative, as in {course!r}')
+        return values
