@@ -35,6 +35,9 @@ class Simultaneous(Recipe):
         average: Divide the sum by the number of its terms, ``(task + sum of spots) / (spots + 1)``, as SKD's
             "simultaneous" and "attention transfer" baselines do (the default). Without it this is SKD's "traditional"
             baseline for segmentation, ``CE + MSE(layer2) + MSE(decoder block 2)``, if ``spots`` names these two.
+        prepare: A phase before it, named ``prepare``, in which the teacher's connectors of some spots learn by
+            themselves (factor transfer's paraphraser): ``dict(spots=['ft.teacher'], epochs=30)`` with any attribute
+            of :class:`Phase`. None by default.
         **kwargs: As for :class:`Recipe`.
 
     Example:
@@ -42,11 +45,13 @@ class Simultaneous(Recipe):
     """
 
     def __init__(self, spots: Sequence[str] | Mapping[str, float] | None = None, task: float = 1.0,
-                 average: bool = True, **kwargs: Any) -> None:
+                 average: bool = True, prepare: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spots = spots
         self.task = task
         self.average = average
+        check_names('setting', list(prepare or {}), Phase.settings(), f'{self.where}, `prepare`')
+        self.prepare = dict(prepare) if prepare else None
 
     def build(self, stages: Sequence[str]) -> list[Phase]:
         """One phase with all terms."""
@@ -56,8 +61,9 @@ class Simultaneous(Recipe):
         if not weights:
             raise ValueError(f'{self.where}: the model has no spots; name them in `model.spots`')
         share = 1 / (len(weights) + 1) if self.average else 1.0
-        return [self.phase('simultaneous', [EVERYTHING], task=share * self.task,
-                           spots={name: share * weight for name, weight in weights.items()})]
+        before = [self.phase(**{'name': 'prepare', 'train': [], **self.prepare})] if self.prepare else []
+        return [*before, self.phase('simultaneous', [EVERYTHING], task=share * self.task,
+                                    spots={name: share * weight for name, weight in weights.items()})]
 
 
 @RECIPES.register_module()

@@ -1,6 +1,6 @@
 """A phase of a schedule, as data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -83,6 +83,12 @@ class Phase:
     def settings(cls) -> list[str]:
         """The names of all attributes, for checks of configs."""
         return [entry.name for entry in fields(cls)]
+
+
+def with_length(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a phase in which a length in one unit takes away one in the other that all phases have in common."""
+    lengths = {other: None for one, other in (('epochs', 'iters'), ('iters', 'epochs')) if one in values}
+    return {**lengths, **values}
 
 
 def check_names(kind: str, names: Sequence[str], choices: Sequence[str], where: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
-from .phase import Phase, check_names
+from .phase import Phase, check_names, with_length
 
 
 class Recipe:
@@ -64,7 +64,7 @@ class Recipe:
 
     def phase(self, name: str, train: str | Sequence[str], **values: Any) -> Phase:
         """A phase with the values that all phases have in common, and then its own."""
-        return Phase(name=name, train=train, **{**self.common, **values})
+        return Phase(name=name, train=train, **{**self.common, **with_length(values)})
 
     def phases(self, stages: Sequence[str], spots: Sequence[str] | None = None) -> list[Phase]:
         """The schedule for a student.
@@ -88,10 +88,7 @@ class Recipe:
             values = dict(self.overrides.get(phase.name, {}))
             check_names('setting', list(values), [key for key in Phase.settings() if key != 'name'],
                         f'{self.where}, phase {phase.name!r}')
-            for one, other in (('epochs', 'iters'), ('iters', 'epochs')):
-                if one in values:
-                    values.setdefault(other, None)
-            phases[i] = replace(phase, **values)
+            phases[i] = replace(phase, **with_length(values))
             check_names('spot', list(phases[i].spots), stages[:-1] if spots is None else spots,
                         f'{self.where}, phase {phase.name!r}')
         return phases
@@ -126,8 +123,5 @@ class Phases(Recipe):
             absent = [key for key in ('name', 'train') if key not in cfg]
             if absent:
                 raise ValueError(f'{where}: {absent} must be given')
-            for one, other in (('epochs', 'iters'), ('iters', 'epochs')):
-                if one in cfg:
-                    cfg.setdefault(other, None)
             built.append(self.phase(**cfg))
         return built

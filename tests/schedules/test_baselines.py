@@ -75,3 +75,14 @@ def test_fitnets_with_two_hints_is_the_three_phase_variant_for_segmentation():
 def test_fitnets_needs_hints_that_are_there_and_in_order(hints, words):
     with pytest.raises(ValueError, match=words):
         FitNets(phase_epochs=1, hints=hints).phases(STAGES)
+
+
+def test_what_is_prepared_comes_first():
+    recipe = Simultaneous(phase_epochs=10, average=False, prepare=dict(spots=['c.teacher'], iters=7))
+    first, second = recipe.phases(STAGES, [*STAGES[:-1], 'c.teacher'])
+    assert (first.name, first.train, first.spots, first.task) == ('prepare', [], {'c.teacher': 1.0}, 0)
+    assert (first.iters, first.epochs) == (7, None) and second.epochs == 10
+    with pytest.raises(ValueError, match=r"`prepare`: there is no setting 'epoch'; did you mean 'epochs'"):
+        Simultaneous(phase_epochs=1, prepare=dict(epoch=3))
+    with pytest.raises(ValueError, match=r"phase 'prepare': there is no spot 'b.teacher'"):
+        Simultaneous(phase_epochs=1, prepare=dict(spots=['b.teacher'])).phases(STAGES, [*STAGES[:-1], 'c.teacher'])
