@@ -14,11 +14,13 @@ class PhaseLogProcessor(LogProcessor):
     Iterations and ETA are those of the whole run, so that curves of several phases stand in one picture.
 
     Args:
-        **kwargs: As for MMEngine's ``LogProcessor``; ``by_epoch`` is always False.
+        **kwargs: As for MMEngine's ``LogProcessor``; ``by_epoch`` is always False, and ``mean_pattern``, what is logged
+            as a mean over the window and not as it was last, has the keep rates of a router too.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs['by_epoch'] = False
+        kwargs.setdefault('mean_pattern', r'.*(loss|time|data_time|grad_norm|router\.keep).*')
         super().__init__(**kwargs)
 
     def get_log_after_iter(self, runner: Any, batch_idx: int, mode: str) -> tuple[dict, str]:

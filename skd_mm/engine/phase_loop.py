@@ -26,6 +26,7 @@ from skd_mm.schedules import Phase, Recipe
 from skd_mm.utils import derive_seed, did_you_mean, seed_everything
 
 from .checkpoint_hook import PhaseCheckpointHook
+from .keep_rate_hook import KeepRateHook
 from .log_processor import PhaseLogProcessor
 from .phase_hook import PhaseHook
 
@@ -237,6 +238,8 @@ class PhaseLoop(BaseLoop):
         self.checkpoints: PhaseCheckpointHook = next(h for h in hooks if isinstance(h, PhaseCheckpointHook))
         if not any(isinstance(hook, PhaseHook) for hook in hooks):
             runner.register_hook(PhaseHook())
+        if self.distiller.router is not None and not any(isinstance(hook, KeepRateHook) for hook in hooks):
+            runner.register_hook(KeepRateHook())
         processor = runner.log_processor
         if type(processor) is LogProcessor:
             runner.log_processor = PhaseLogProcessor(

@@ -1,0 +1,9 @@
+# AT at all stages; β = 1000, γ = 2.
+_base_ = './kd.py'
+pool = dict(type='PoolToSmaller')
+distiller = dict(
+    spots=[
+        dict(stage='all', loss=dict(type='ATLoss'), connector=pool, teacher_connector=pool, weight=1000),
+        _base_.logits
+    ],
+    gamma=2)

@@ -1,0 +1,14 @@
+# Networks of two types: the policy begins without a preference.
+_base_ = ['../datasets/cifar100.py', '../schedules/sakd_240e_cifar.py']
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+model = dict(
+    type='skd_mm.Distiller',
+    input_shape=(3, 32, 32),
+    teacher=dict(
+        cfg='configs/teachers/vgg13bn_1xb64-240e_cifar100.py',
+        checkpoint='work_dirs/vgg13bn_1xb64-240e_cifar100/best_accuracy_top1_*.pth',
+        stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
+    student=dict(
+        cfg='configs/students/mobilenet-v2-1x_cifar100.py',
+        stages=['backbone.layer2', 'backbone.layer3', 'backbone.layer5', 'backbone.layer7']),
+    router=dict(gate='policy'))

@@ -1,0 +1,13 @@
+# Networks of two types: the policy begins without a preference. Their features are the
+# bare sums, as in the code of CRD and SAKD.
+_base_ = ['../datasets/cifar100.py', '../schedules/sakd_240e_cifar.py']
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+model = dict(
+    type='skd_mm.Distiller',
+    input_shape=(3, 32, 32),
+    teacher=dict(
+        cfg='configs/teachers/wrn-40-2_1xb64-240e_cifar100.py',
+        checkpoint='work_dirs/wrn-40-2_1xb64-240e_cifar100/best_accuracy_top1_*.pth',
+        stages=['backbone.layer1.blocks', 'backbone.layer2.blocks', 'backbone.layer3.blocks']),
+    student=dict(cfg='configs/students/shufflenet-v1-1x_cifar100.py'),
+    router=dict(gate='policy'))

@@ -1,0 +1,82 @@
+"""The grid of spot-adaptive configs: every pair of networks with every distiller."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.structures import DataSample
+
+from skd_mm.registry import RECIPES, build
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+GRID = sorted(path.stem for path in (CONFIGS / 'sakd/cifar100').glob('*.py'))
+PAIRS = {  # as sakd.md has them: f1..fn of the student, and whether the policy begins with the teacher
+    'resnet56_resnet20': ([16, 32, 64], 10), 'resnet110_resnet32': ([16, 32, 64], 10),
+    'resnet32x4_resnet8x4': ([64, 128, 256], 10), 'vgg13bn_vgg8bn': ([128, 256, 512, 512], 10),
+    'wrn-40-2_wrn-16-2': ([32, 64, 128], 10), 'vgg13bn_mobilenet-v2-1x': ([24, 32, 96, 320], 0),
+    'resnet50_mobilenet-v2-1x': ([24, 32, 96, 320], 0), 'resnet50_vgg8bn': ([128, 256, 512, 512], 0),
+    'resnet32x4_shufflenet-v1-1x': ([240, 480, 960], 0), 'wrn-40-2_shufflenet-v1-1x': ([240, 480, 960], 0)}
+DISTILLERS = {  # β, γ, and the spots: which stages, or one on pooled features
+    'kd': (None, 1, []), 'fitnet': (1, 1, [2]), 'at': (1000, 2, 'all'), 'sp': (3000, 1, [-1]), 'cc': (.02, 1, 'pool'),
+    'vid': (1, 2, 'all'), 'rkd': (1, 2, 'pool'), 'pkt': (30000, 1, 'pool'), 'ft': (200, 1, [-1]), 'nst': (50, 1, 'all'),
+    'crd': (.8, 1, 'pool'), 'fsp': (1, 1, 'pairs')}
+# Each pair once in the quick part; each distiller is tried further below.
+QUICK = {f'sakd-at_{pair}_1xb64-240e_cifar100' for pair in PAIRS}
+
+
+def test_the_grid_is_whole():
+    expected = {f'sakd-{method}_{pair}_1xb64-240e_cifar100' for pair in PAIRS for method in DISTILLERS
+                if method != 'fsp' or PAIRS[pair][1]}
+    assert set(GRID) == expected
+
+
+@pytest.mark.parametrize('name', [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in GRID])
+def test_a_config_of_the_grid_is_what_its_name_says(name):
+    cfg = Config.fromfile(CONFIGS / f'sakd/cifar100/{name}.py')
+    method, teacher, student = name.removeprefix('sakd-').split('_')[:3]
+    channels, bias = PAIRS[f'{teacher}_{student}']
+    assert cfg.model.teacher.cfg == f'configs/teachers/{teacher}_1xb64-240e_cifar100.py'
+    assert cfg.model.student.cfg == f'configs/students/{student}_cifar100.py'
+    cfg.model.teacher.checkpoint = None
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    beta, gamma, where = DISTILLERS[method]
+    *spots, logits = model.spots.values()
+    assert model.router.gate == 'policy' and model.router.gamma == gamma
+    assert (model.router.policy.linear.bias[::2].min() > 5) == bool(bias)
+    assert (logits.name, logits.weight, logits.loss.temperature) == ('logits', 1, 4)
+    assert [spot.weight for spot in spots] == [beta] * len(spots)
+    # (student's, teacher's) channels, or a pooled vector
+    if where == 'all':
+        assert [spot.shapes[0][0] for spot in spots] == channels
+    elif where == 'pool':
+        assert [len(shape) for spot in spots for shape in spot.shapes] == [1, 1]
+    elif where == 'pairs':
+        assert [spot.shapes[0][0] for spot in spots] == channels[:-1]
+    else:
+        assert [spot.shapes[0][0] for spot in spots] == [channels[k - (k > 0)] for k in where]
+    phases = build(RECIPES, cfg.schedule).phases(model.stage_names(), model.spot_names())
+    assert [phase.name for phase in phases] == [*(['prepare'] if method == 'ft' else []), 'simultaneous']
+    for phase in phases:
+        model.activate(phase.train, phase.spots, phase.task)
+    assert model.multi_path and phases[-1].epochs == 240
+    assert cfg.optim_wrapper.optimizer.lr == (.01 if 'net-v' in student else .05)
+
+
+@pytest.mark.parametrize('method', [*DISTILLERS])
+def test_a_step_of_every_distiller(method):
+    cfg = Config.fromfile(CONFIGS / f'sakd/cifar100/sakd-{method}_resnet56_resnet20_1xb64-240e_cifar100.py')
+    cfg.model.teacher.checkpoint = None
+    if method == 'crd':
+        cfg.model.spots[0].memory.update(num_samples=20, negatives=8)
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).train()
+    samples = [DataSample(metainfo=dict(skd_mm_index=i)).set_gt_label(i) for i in range(6)]
+    losses = model.loss(torch.randn(6, 3, 32, 32), samples)
+    total = sum(value for key, value in losses.items() if 'loss' in key)
+    total.backward()
+    assert total.isfinite()
+    assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
