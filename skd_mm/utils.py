@@ -2,8 +2,10 @@
 
 import difflib
 import hashlib
+import os
 import random
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ import torch.utils.data
 
 # Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
 INDEX = 'skd_mm_index'
+# Which of an image's augmented views it is, where there is a bank of them.
+VIEW = 'skd_mm_view'
 
 
 def did_you_mean(name: str, choices: Iterable[str], count: int = 3) -> str:
@@ -56,3 +60,20 @@ def seed_everything(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized() and not torch.utils.data.get_worker_info():
         torch.cuda.manual_seed_all(seed)
+
+
+def replace_synced(unfinished: Path, path: Path) -> None:
+    """Gives a finished file its name, behind a sync of its content and before one of its folder.
+
+    Args:
+        unfinished: The file.
+        path: Its name; what was there is replaced.
+    """
+    with open(unfinished, 'rb') as file:
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

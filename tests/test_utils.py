@@ -1,10 +1,11 @@
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from skd_mm.utils import derive_seed, did_you_mean, seed_everything
+from skd_mm.utils import derive_seed, did_you_mean, replace_synced, seed_everything
 
 
 @pytest.mark.parametrize(('name', 'choices', 'end'), [
@@ -52,3 +53,15 @@ def test_all_generators_are_seeded():
     assert all(a != b for a, b in zip(draw()[:3], first[:3], strict=True))
     seed_everything(2**32 - 1)
     assert draw() == first
+
+
+def test_replacing_syncs_the_content_before_and_the_folder_behind(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr('os.fsync', lambda handle: (events.append('sync'), fsync(handle)))
+    monkeypatch.setattr('os.replace', lambda one, other: (events.append('rename'), replace(one, other)))
+    (tmp_path / 'new').write_text('new')
+    (tmp_path / 'file').write_text('old')
+    replace_synced(tmp_path / 'new', tmp_path / 'file')
+    assert events == ['sync', 'rename', 'sync']
+    assert (tmp_path / 'file').read_text() == 'new' and not (tmp_path / 'new').exists()

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from skd_mm.utils import INDEX, derive_seed, seed_everything
+from skd_mm.utils import INDEX, VIEW, derive_seed, seed_everything
 
-Key = tuple[int, int]
+Key = tuple[int, ...]
 
 # Transforms that give the same image each time. One that is not named here may be random.
 _DETERMINISTIC = {
@@ -21,7 +21,8 @@ class SeededDataset(Dataset):
     """Gives every sample a random state of its own.
 
     A loader that is started in the middle of an epoch then gives the same images as one that ran from its start, and
-    the number of workers makes no difference. Each data sample carries its index as ``skd_mm_index``.
+    the number of workers makes no difference. Each data sample carries its index as ``skd_mm_index``, and the number of
+    its view as ``skd_mm_view`` where there is a bank of them.
 
     Args:
         dataset: The data set; its pipeline may use the global generators of Python, NumPy and PyTorch.
@@ -39,11 +40,11 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> Any:
-        index, seed = key
+        index, seed, *view = key
         seed_everything(seed)
         sample = self.dataset[index]
         if isinstance(sample, dict) and 'data_samples' in sample:
-            sample['data_samples'].set_metainfo({INDEX: index})
+            sample['data_samples'].set_metainfo({INDEX: index, **({VIEW: view[0]} if view else {})})
         return sample
 
 
@@ -61,13 +62,15 @@ class PhaseSampler(Sampler[Key]):
         start: Batches to begin behind, when a run is resumed; nothing is loaded for them.
         rank: Number of this process. Defaults to 0.
         world_size: How many there are. Defaults to 1.
+        views: Number of random states that a sample has, which take turns by epoch; a key then ends with the number of
+            the view. None (the default) gives a sample a fresh one in every epoch.
 
     Raises:
         ValueError: There are fewer samples than one global batch takes.
     """
 
     def __init__(self, indices: Sequence[int], batch_size: int, seed: int, phase: int, start: int = 0, rank: int = 0,
-                 world_size: int = 1) -> None:
+                 world_size: int = 1, views: int | None = None) -> None:
         self.indices = np.asarray(indices)
         self.batch_size = batch_size
         self.seed = seed
@@ -75,6 +78,7 @@ class PhaseSampler(Sampler[Key]):
         self.start = start
         self.rank = rank
         self.world_size = world_size
+        self.views = views
         self.batches = len(indices) // (batch_size * world_size)
         if not self.batches:
             raise ValueError(f'{len(indices)} training samples are fewer than one batch ({batch_size} samples × '
@@ -90,23 +94,29 @@ class PhaseSampler(Sampler[Key]):
             for i in range(batch, self.batches):
                 first = (i * self.world_size + self.rank) * self.batch_size
                 for position in range(first, first + self.batch_size):
-                    yield int(order[position]), derive_seed(self.seed, self.phase, epoch, position)
+                    index = int(order[position])
+                    if self.views is None:
+                        yield index, derive_seed(self.seed, self.phase, epoch, position)
+                    else:
+                        view = epoch % self.views
+                        yield index, derive_seed(self.seed, 'view', index, view), view
             epoch, batch = epoch + 1, 0
 
 
-def check_deterministic(dataset: Any, data_preprocessor: Any) -> None:
+def check_deterministic(dataset: Any, data_preprocessor: Any, views: int | None = None) -> None:
     """Refuses a data set whose images are different each time they are read.
 
     Args:
         dataset: The data set; a ``ConcatDataset`` is opened.
         data_preprocessor: The student's, which may mix images.
+        views: Number of views of a bank, whose transforms may be random, as each has a random state of its own.
 
     Raises:
         ValueError: A transform is, or may be, random; the message names it.
     """
     parts = getattr(dataset, 'datasets', [dataset])
     random = []
-    for part in parts:
+    for part in parts if views is None else ():
         steps = getattr(getattr(part, 'pipeline', None), 'transforms', None)
         names = [type(part).__name__] if steps is None else [type(step).__name__ for step in steps]
         random += [name for name in names if name not in _DETERMINISTIC]
@@ -114,4 +124,5 @@ def check_deterministic(dataset: Any, data_preprocessor: Any) -> None:
         random.append('data_preprocessor.batch_augments')
     if random:
         raise ValueError(f'schedule.cache needs the same image each time it is read, but {random} may change it; take '
-                         'them out of the training pipeline or set `schedule.cache=0`')
+                         'them out of the training pipeline, set `schedule.cache=0`, or keep several augmented views '
+                         'of each image with `schedule.cache.views`')

@@ -4,7 +4,8 @@ import functools
 import inspect
 import logging
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from skd_mm.features import (
     replayed,
     split_stages,
     stand_in,
+    structure_of,
     tensors,
 )
 from skd_mm.features.network import copied
@@ -38,7 +40,7 @@ from skd_mm.losses import Feature
 from skd_mm.losses.base import parts
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
-from skd_mm.utils import INDEX, did_you_mean
+from skd_mm.utils import INDEX, VIEW, did_you_mean
 
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
@@ -390,6 +392,11 @@ class Distiller(BaseModel):
         """The parameters that learn now, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
+    def frozen(self) -> list[Any]:
+        """All that cached features depend on beside the images, as :func:`skd_mm.features.fingerprint` takes it."""
+        return [self.data_preprocessor, self.teacher if self.active else None, structure_of(self.student),
+                *(self.student.get_submodule(path) for path in self._prefix)]
+
     def train(self, mode: bool = True) -> 'Distiller':
         """Puts what learns now into training mode, and everything else into eval mode.
 
@@ -535,18 +542,24 @@ class Distiller(BaseModel):
         if self.cache is None or keys is None:
             return (*self._student(inputs, data_samples, mode, notes.get('student'), note_as=stand_in),
                     self._targets(inputs, data_samples, notes.get('teacher')))
-        stored = self.cache.get(keys)
+        # What an earlier process of this run has left is read once a batch has shown what is not needed of the rest.
+        stored = None if self._stand_ins is None else self.cache.get(keys, inputs.device)
         if stored is None:
             prefix = dict.fromkeys(self._prefix)
             targets = self._targets(inputs, data_samples)
-            outputs, features = self._student(inputs, data_samples, mode, prefix)
+            if self.cache.dtype is None:
+                outputs, features = self._student(inputs, data_samples, mode, prefix)
+            else:  # what is rounded is rounded from the first time on
+                with self._still(inputs), torch.no_grad():
+                    self._student(inputs, data_samples, mode, prefix)
             if self._stand_ins is None:
                 self._find_needed(inputs, data_samples, mode, prefix)
             assert self._stand_ins is not None
-            self.cache.put(keys, {**{f'teacher:{name}': target for name, target in targets.items()},
-                                  **{f'student:{name}': prefix[name] for name in self._prefix
-                                     if name not in self._stand_ins}})
-            return outputs, features, targets
+            stored = self.cache.put(keys, {**{f'teacher:{name}': target for name, target in targets.items()},
+                                           **{f'student:{name}': prefix[name] for name in self._prefix
+                                              if name not in self._stand_ins}})
+            if self.cache.dtype is None:
+                return outputs, features, targets
         assert self._stand_ins is not None
         by_side: dict[str, dict[str, Any]] = dict(student={}, teacher={})
         for name, feature in stored.items():
@@ -559,15 +572,8 @@ class Distiller(BaseModel):
     def _find_needed(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                      prefix: dict[str, Any]) -> None:
         """Learns which outputs of the frozen prefix are worth keeping: those that the rest of the student reads."""
-        training = {module: module.training for module in self.student.modules()}
-        self.student.eval()
-        try:
-            with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
-                kept = needed_outputs(
-                    lambda replay: self._student(inputs, data_samples, mode, replay=replay), prefix)
-        finally:
-            for module, was in training.items():
-                module.training = was
+        with self._still(inputs):
+            kept = needed_outputs(lambda replay: self._student(inputs, data_samples, mode, replay=replay), prefix)
         self._stand_ins = {name: output for name, output in kept.items() if output is not prefix[name]}
         odd = [name for name in self._prefix if name not in self._stand_ins
                and any(not tensor.dim() or len(tensor) != len(inputs) for tensor in tensors(prefix[name]))]
@@ -575,6 +581,18 @@ class Distiller(BaseModel):
             print_log(f'the frozen part of the student is run for every batch: the outputs of {odd} are not one entry '
                       'an image and cannot be cached', logger='current', level=logging.WARNING)
             self._prefix, self._stand_ins = [], {}
+
+    @contextmanager
+    def _still(self, inputs: Tensor) -> Iterator[None]:
+        """For the time of this the student can be run without a trace in it, or in the random state."""
+        training = {module: module.training for module in self.student.modules()}
+        self.student.eval()
+        try:
+            with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
+                yield
+        finally:
+            for module, was in training.items():
+                module.training = was
 
     @torch.no_grad()
     def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None,
@@ -654,5 +672,6 @@ def _sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
     for name in (INDEX, 'img_path', 'sample_idx'):
         found = [sample.metainfo.get(name) for sample in data_samples or ()]
         if found and None not in found:
-            return [(name, value) for value in found]
+            return [(name, value, sample.metainfo.get(VIEW))
+                    for value, sample in zip(found, data_samples or (), strict=True)]
     return None

@@ -1,6 +1,5 @@
 """Checkpoints of a run that has phases."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from skd_mm.registry import HOOKS
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import did_you_mean, replace_synced
 
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
 _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
@@ -199,23 +198,6 @@ class PhaseCheckpointHook(Hook):
         # Files of a longer run that had this folder before are not this run's to remove.
         for iteration in sorted(i for i in files if i <= now)[:-self.max_keep_ckpts]:
             files[iteration].unlink()
-
-
-def replace_synced(unfinished: Path, path: Path) -> None:
-    """Gives a finished file its name, behind a sync of its content and before one of its folder.
-
-    Args:
-        unfinished: The file.
-        path: Its name; what was there is replaced.
-    """
-    with open(unfinished, 'rb') as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _file_name(name: str) -> str:

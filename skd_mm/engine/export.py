@@ -12,8 +12,7 @@ from mmengine.runner.checkpoint import _load_checkpoint
 
 from skd_mm.distillers.networks import build_network, find_checkpoint, load_weights, network_config
 from skd_mm.registry import SCOPE
-
-from .checkpoint_hook import replace_synced
+from skd_mm.utils import replace_synced
 
 # What only training needs, and what selects and judges a phase.
 _TRAINING = ('schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',

@@ -20,7 +20,7 @@ from torch import nn
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.evaluation import SpotLossMetric
-from skd_mm.features import FeatureCache
+from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
 from skd_mm.utils import derive_seed, did_you_mean, seed_everything
@@ -32,6 +32,8 @@ from .phase_hook import PhaseHook
 
 # What a schedule decides instead of MMEngine's loops.
 _LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
+# What of a config says where a run is, and not what it does.
+_LOCATIONS = ('work_dir', 'experiment_name', 'resume', 'load_from', 'launcher')
 
 
 @LOOPS.register_module()
@@ -103,7 +105,7 @@ class PhaseLoop(BaseLoop):
         except ValueError as error:
             raise ValueError(f'`schedule.fraction`: {error}') from error
         if recipe.cache:
-            check_deterministic(self.dataset, distiller.data_preprocessor)
+            check_deterministic(self.dataset, distiller.data_preprocessor, recipe.cache.views)
         super().__init__(runner, self._build_loader(start=0))
         self._check_phases()
         self._evaluators: tuple[Evaluator, Evaluator] | None = None
@@ -180,6 +182,8 @@ class PhaseLoop(BaseLoop):
             if self.index + 1 == len(self.phases):
                 break
             self._hand_over()
+        if self.distiller.cache is not None:
+            self.distiller.cache.remove()
         self.runner.call_hook('after_train')
         return self.runner.model
 
@@ -246,8 +250,29 @@ class PhaseLoop(BaseLoop):
                 window_size=processor.window_size, custom_cfg=processor.custom_cfg, num_digits=processor.num_digits)
 
     def _activate(self, phase: Phase) -> None:
-        cache = FeatureCache(int(self.recipe.cache * 2**30)) if self.recipe.cache else None
-        self.distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, cache)
+        self.distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, self._cache(phase))
+
+    def _cache(self, phase: Phase) -> FeatureCache | None:
+        settings, runner = self.recipe.cache, self.runner
+        if not settings:
+            return None
+        files = None
+        if settings.disk:
+            run = Path(runner.work_dir).resolve()
+            # Two runs never share a folder, though both may be told to use the same disk.
+            folder = run / 'feature_cache' if settings.dir is None else \
+                Path(settings.dir) / f'{run.name}-{derive_seed(str(run)):08x}'
+            files = FeatureFiles(folder / f'rank{get_rank()}', lambda: self._features_depend_on(phase),
+                                 int(settings.disk * 2**30))
+        return FeatureCache(int(settings.memory * 2**30), files,
+                            None if settings.dtype == 'float32' else getattr(torch, settings.dtype))
+
+    def _features_depend_on(self, phase: Phase) -> str:
+        cfg = {key: value for key, value in self.runner.cfg.to_dict().items() if key not in _LOCATIONS}
+        data = [samples_of(self.dataset, self._indices[phase.fraction])]
+        if self.runner.val_loop is not None:
+            data.append(samples_of(self.runner.val_loop.dataloader.dataset))
+        return fingerprint(cfg, phase.name, self.seed, get_world_size(), data, self.distiller.frozen())
 
     def _prepare(self) -> None:
         """Freeze, wrap, optimizer, schedules and loader of the phase that is on."""
@@ -310,7 +335,7 @@ class PhaseLoop(BaseLoop):
         cfg = {key: value for key, value in self.loader_cfg.items()
                if key not in ('dataset', 'sampler', 'batch_sampler', 'drop_last')}
         sampler = PhaseSampler(self._indices[self.phase.fraction], self.batch_size, self.seed, self.index, start,
-                               get_rank(), get_world_size())
+                               get_rank(), get_world_size(), self.recipe.cache.views)
         return Runner.build_dataloader(
             dict(cfg, dataset=SeededDataset(self.dataset), sampler=sampler, drop_last=True), seed=self.seed)
 

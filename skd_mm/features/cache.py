@@ -8,59 +8,123 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .files import FeatureFiles
+from .nests import map_tensors, tensors
+
+# Behind the name of a feature that is kept in less than its own precision.
+_SHORT = ' (short)'
+
 
 class FeatureCache:
-    """Keeps features of single samples in memory, up to a limit.
+    """Keeps features of single samples, in memory up to a limit and in files beyond it.
 
-    A sample is stored with the first batch that holds it. Beyond the limit nothing more is stored, and what is not
-    there is computed each time, so the limit changes the speed and never the result.
+    A sample is stored with the first batch that holds it. Beyond the limits nothing more is stored, and what is not
+    there is computed each time, so the limits change the speed and never the result.
 
     Args:
-        max_bytes: The limit.
+        memory: Bytes that may be kept in memory.
+        files: Where the rest goes; None keeps nothing beyond ``memory``.
+        dtype: What ``float32`` features are kept as, ``torch.bfloat16`` for half the room; as they are by default.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, memory: int, files: FeatureFiles | None = None, dtype: torch.dtype | None = None) -> None:
+        self.memory = memory
+        self.files = files
+        self.dtype = dtype
         self.bytes = 0
         self.full = False
         self._samples: dict[Hashable, dict[str, Any]] = {}
+        self._memory_full = False
+        self._opened = False
 
-    def get(self, keys: Sequence[Hashable]) -> dict[str, Any] | None:
+    def get(self, keys: Sequence[Hashable], device: torch.device | str = 'cpu') -> dict[str, Any] | None:
         """Reads the features of a batch.
 
         Args:
             keys: One key a sample.
+            device: Where they are wanted. Those in memory are kept where they were computed.
 
         Returns:
             ``[B, ...]``, or lists and tuples of such, by name; None where a sample is missing.
         """
+        self._open()
         if not all(key in self._samples for key in keys):
             return None
         samples = [self._samples[key] for key in keys]
-        return {name: map_tensors(lambda *parts: torch.stack(parts), *(sample[name] for sample in samples))
-                for name in samples[0]}
+        return _restored({name: map_tensors(lambda *parts: _stack([part.to(device) for part in parts]),
+                                            *(sample[name] for sample in samples)) for name in samples[0]})
 
-    def put(self, keys: Sequence[Hashable], features: Mapping[str, Any]) -> None:
+    def put(self, keys: Sequence[Hashable], features: Mapping[str, Any]) -> dict[str, Any]:
         """Stores the features of a batch.
 
         Args:
             keys: One key a sample.
             features: ``[B, ...]``, or lists and tuples of such, by name, without a graph.
+
+        Returns:
+            The features as they are read back, whether there was room for them or not.
         """
-        for i, key in enumerate(keys):
-            if key in self._samples or self.full:
-                continue
+        self._open()
+        kept = self._shortened(features)
+        new = {key: i for i, key in enumerate(keys) if key not in self._samples}
+        for key, i in list(new.items()):
             sample = {name: map_tensors(lambda feature, i=i: feature[i].detach().clone(), feature)
-                      for name, feature in features.items()}
+                      for name, feature in kept.items()}
             size = sum(tensor.nbytes for tensor in tensors(sample))
-            if self.bytes + size > self.max_bytes:
-                self.full = True
-                print_log(f'the feature cache is full with {len(self._samples)} samples in {self.bytes / 2**30:.2f} '
-                          'GiB: the other samples are computed each time they are needed', logger='current',
-                          level=logging.WARNING)
-                return
+            self._memory_full = self._memory_full or self.bytes + size > self.memory
+            if self._memory_full:
+                break
             self._samples[key] = sample
             self.bytes += size
+            del new[key]
+        if new and not self.full:
+            self._put_in_files(new, kept)
+        return _restored(kept)
+
+    def remove(self) -> None:
+        """Removes the files, if there are any; what is in memory stays."""
+        if self.files is not None:
+            self.files.remove()
+
+    def _put_in_files(self, rows: Mapping[Hashable, int], features: Mapping[str, Any]) -> None:
+        where = torch.tensor(list(rows.values()))
+        stored = None if self.files is None else self.files.put(
+            list(rows), {name: map_tensors(lambda feature: feature.detach()[where.to(feature.device)].cpu(), feature)
+                         for name, feature in features.items()})
+        if stored is not None:
+            self._samples.update(stored)
+            return
+        self.full = True
+        room = f'{self.bytes / 2**30:.2f} GiB'
+        if self.files is not None:
+            room += f' of memory and {self.files.bytes / 2**30:.2f} GiB of disk'
+        print_log(f'the feature cache is full with {len(self._samples)} samples in {room}: the other samples are '
+                  'computed each time they are needed', logger='current', level=logging.WARNING)
+
+    def _open(self) -> None:
+        # What features depend on is known when the first ones are asked for, not before: weights may yet be loaded.
+        if self.files is not None and not self._opened:
+            self._samples.update(self.files.open())
+        self._opened = True
+
+    def _shortened(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        if self.dtype is None:
+            return dict(features)
+        return {f'{name}{_SHORT}': map_tensors(lambda tensor: tensor.to(self.dtype), feature)
+                if all(tensor.dtype == torch.float32 for tensor in tensors(feature)) else feature
+                for name, feature in features.items()}
+
+
+def _stack(parts: list[Tensor]) -> Tensor:
+    """As ``torch.stack``, which would undo ``channels_last``."""
+    if parts[0].dim() == 3 and not parts[0].is_contiguous() and parts[0].permute(1, 2, 0).is_contiguous():
+        return torch.stack([part.permute(1, 2, 0) for part in parts]).permute(0, 3, 1, 2)
+    return torch.stack(parts)
+
+
+def _restored(features: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix(_SHORT): map_tensors(torch.Tensor.float, feature) if name.endswith(_SHORT) else feature
+            for name, feature in features.items()}
 
 
 def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,32 +180,3 @@ def stand_in(output: Any, batch: int | None = None) -> Any:
         return tensor.new_full((), float('nan') if tensor.is_floating_point() else 0).expand(shape)
 
     return map_tensors(expand, output)
-
-
-def tensors(value: Any) -> list[Tensor]:
-    """All tensors in a nest of lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        return [value]
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [tensor for part in parts for tensor in tensors(part)]
-
-
-def map_tensors(function: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function to the tensors in nests of lists, tuples and dicts that are alike.
-
-    Args:
-        function: Takes one tensor of each nest.
-        *values: The nests.
-
-    Returns:
-        A nest of what it returned.
-    """
-    first = values[0]
-    if isinstance(first, Tensor):
-        return function(*values)
-    if isinstance(first, Mapping):
-        return {key: map_tensors(function, *(value[key] for value in values)) for key in first}
-    if isinstance(first, list | tuple):
-        parts = [map_tensors(function, *parts) for parts in zip(*values, strict=True)]
-        return type(first)(*parts) if hasattr(first, '_fields') else type(first)(parts)
-    return first

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skd_mm.utils import did_you_mean
 
-from .cache import map_tensors
+from .nests import map_tensors
 
 _INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
 

@@ -1,10 +1,11 @@
 """When it is distilled: phases as data, and the recipes that build them. Knows no Runner and no model."""
 
 from .baselines import FitNets, NoTeacher, Simultaneous
+from .cache import CacheSettings
 from .phase import Phase
 from .progressive import Progressive
 from .recipe import Phases, Recipe
 from .stagewise import BackboneFirst, Stagewise
 
-__all__ = ['BackboneFirst', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Progressive', 'Recipe', 'Simultaneous',
-           'Stagewise']
+__all__ = ['BackboneFirst', 'CacheSettings', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Progressive', 'Recipe',
+           'Simultaneous', 'Stagewise']

@@ -7,6 +7,7 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
+from .cache import CacheSettings
 from .phase import Phase, check_names, with_length
 
 
@@ -21,8 +22,8 @@ class Recipe:
         phase_iters: Length of every phase in iterations, instead of ``phase_epochs``.
         fraction: Share of the training set that all phases see, in (0, 1]. Defaults to 1.
         fraction_seed: Seed of the one permutation whose prefixes are the fractions. Defaults to 0.
-        cache: GiB of memory in which each phase may keep features that do not change within it; 0 (the default)
-            computes them anew for every batch. The training pipeline must give the same image each time.
+        cache: GiB of memory in which each phase may keep features that do not change within it, or a dict with more
+            settings, see :class:`CacheSettings`. 0 (the default) computes them anew for every batch.
         overrides: Values of single phases, by the phase's name: attributes of :class:`Phase`.
         **common: Further attributes of :class:`Phase` that hold in every phase (``val_interval``, ``handover`` …).
 
@@ -35,7 +36,7 @@ class Recipe:
                  phase_iters: int | None = None,
                  fraction: float = 1.0,
                  fraction_seed: int = 0,
-                 cache: float = 0.0,
+                 cache: float | Mapping[str, Any] = 0.0,
                  overrides: Mapping[str, Mapping[str, Any]] | None = None,
                  **common: Any) -> None:
         self.where = f'schedule {type(self).__name__}'
@@ -47,7 +48,7 @@ class Recipe:
             raise ValueError(f'{self.where}: give exactly one of `phase_epochs` ({phase_epochs}) and `phase_iters` '
                              f'({phase_iters})')
         self.fraction_seed = fraction_seed
-        self.cache = float(cache)
+        self.cache = CacheSettings.of(cache)
         self.common: dict[str, Any] = dict(common, epochs=phase_epochs, iters=phase_iters, fraction=fraction)
         self.overrides = dict(overrides or {})
 

@@ -71,6 +71,17 @@ def test_fewer_samples_than_a_batch_are_refused():
     assert len(PhaseSampler(range(4), 2, seed=0, phase=0, world_size=2)) == 2
 
 
+def test_views_take_turns():
+    epochs = [take(8, views=3, indices=range(8))] + [take(8 * (i + 1), views=3, indices=range(8))[8 * i:]
+                                                     for i in range(1, 7)]
+    for i, epoch in enumerate(epochs):
+        assert {view for _, _, view in epoch} == {i % 3}
+        assert sorted(epoch) == sorted(epochs[i % 3]) and (i < 3 or epoch != epochs[i % 3])
+    assert len({seed for epoch in epochs for _, seed, _ in epoch}) == 3 * 8
+    # A view is the same in every phase, wherever it stands.
+    assert sorted(take(8, views=3, indices=range(8), phase=4)) == sorted(epochs[0])
+
+
 # The data set
 
 class Noise:
@@ -162,6 +173,11 @@ def test_a_random_one_is_refused_by_name(name):
             check_deterministic(one, nn.Identity())
 
 
+def test_views_may_be_random():
+    init_default_scope('mmseg')
+    check_deterministic(ToySegDataset(pipeline=RANDOM), nn.Identity(), views=2)
+
+
 def test_what_nobody_knows_is_refused():
     init_default_scope('mmseg')
 
@@ -183,8 +199,9 @@ def test_batch_augmentation_is_refused():
     init_default_scope('mmseg')
     dataset = ToySegDataset(pipeline=PIPELINE)
     check_deterministic(dataset, plain)
-    with pytest.raises(ValueError, match='batch_augments'):
-        check_deterministic(dataset, mixed)
+    for views in (None, 2):
+        with pytest.raises(ValueError, match='batch_augments'):
+            check_deterministic(dataset, mixed, views)
 
 
 def test_a_transform_inside_another_is_found():

@@ -9,7 +9,6 @@ import torch
 from mmengine.hooks import CheckpointHook
 
 from skd_mm.engine import PhaseCheckpointHook
-from skd_mm.engine.checkpoint_hook import replace_synced
 from skd_mm.schedules import Phase
 
 FEATURES = Phase('layer1', ['layer1'], spots=['layer1'], epochs=1)
@@ -197,19 +196,6 @@ def test_old_files_are_removed_only_behind_the_new_one(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, 'unlink', look)
     runner.step(3)
     assert not (tmp_path / 'iter_1.pth').exists()
-
-
-def test_replacing_syncs_the_content_before_and_the_folder_behind(tmp_path, monkeypatch):
-    events = []
-    import os
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr('os.fsync', lambda handle: (events.append('sync'), fsync(handle)))
-    monkeypatch.setattr('os.replace', lambda one, other: (events.append('rename'), replace(one, other)))
-    (tmp_path / 'new').write_text('new')
-    (tmp_path / 'file').write_text('old')
-    replace_synced(tmp_path / 'new', tmp_path / 'file')
-    assert events == ['sync', 'rename', 'sync']
-    assert (tmp_path / 'file').read_text() == 'new' and not (tmp_path / 'new').exists()
 
 
 def test_names_of_phases_are_fit_for_files(tmp_path):

@@ -46,6 +46,10 @@ RUNS = {
         schedule=dict(type='Stagewise', phase_epochs=3, val_interval=1, handover='last')),
     'cache': dict(model=MODEL, default_hooks=KEEP,
                   schedule=dict(type='Stagewise', phase_epochs=2, val_interval=1, cache=1)),
+    # Random views that are kept in files, rounded: what is read back is what was computed.
+    'files': dict(model=MODEL, pipeline=RANDOM, default_hooks=KEEP,
+                  schedule=dict(type='Stagewise', phase_epochs=3, val_interval=1,
+                                cache=dict(memory=1e-5, disk=1, dtype='bfloat16', views=2))),
     # Checkpoints between validations, lengths in iterations, no multiple of anything.
     'iterations': dict(
         model=MODEL, pipeline=RANDOM, param_scheduler=[],
@@ -110,6 +114,8 @@ KILLS = [
     ('accumulation', 'before_train_iter', 14, 'VERY_HIGH'),
     ('cache', 'before_train_iter', 11, 'VERY_HIGH'),
     ('cache', 'before_val_iter', 6, 'VERY_HIGH'),
+    ('files', 'before_train_iter', 8, 'VERY_HIGH'),
+    ('files', 'before_val_iter', 9, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 6, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 13, 'VERY_HIGH'),
 ]

@@ -2,7 +2,10 @@
 
 import importlib.util
 import os
+import shutil
 import sys
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import mmcv
@@ -18,8 +21,10 @@ from torch.utils.data import DataLoader
 
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
 from tests.helpers import (
+    PIPELINE,
     RANDOM,
     SPOTS,
+    Killed,
     build_distiller,
     calls,
     config,
@@ -115,15 +120,17 @@ def test_a_copy_of_the_teacher_learns_nothing(tmp_path):
 @pytest.mark.parametrize(('student', 'changes'), [
     (with_aux(), {}),
     (with_aux(), {'schedule.cache': 3e-5}),  # the memory is full after a few images
+    (with_aux(), {'schedule.cache': dict(disk=1.)}),
+    (with_aux(), {'schedule.cache': dict(memory=3e-5, disk=1e-4)}),  # then the disk is, too
     (network(dropout=0.3), {'custom_hooks': [dict(type='EMAHook', momentum=0.3)]}),
     (network(), {'optim_wrapper.type': 'skd_mm.AmpOptimWrapper'}),
     (network(), {'schedule.type': 'FitNets', 'schedule.hints': SPOTS[1]}),
     (network(), {'schedule.type': 'Simultaneous', 'optim_wrapper.accumulative_counts': 2})])
 def test_a_run_with_the_cache_is_the_run_without(tmp_path, student, changes):
     model = dict(type='skd_mm.Distiller', student=student, teacher=with_aux(dropout=0.5), spots=SPOTS)
-    for name, cache in (('with', 1.), ('without', 0.)):
+    for name, cache in (('with', changes.get('schedule.cache', 1.)), ('without', 0.)):
         cfg = config(tmp_path / name, {'schedule.cache': cache}, model=model, default_hooks=ALL)
-        cfg.merge_from_dict({key: value for key, value in changes.items() if cache or key != 'schedule.cache'})
+        cfg.merge_from_dict({key: value for key, value in changes.items() if key != 'schedule.cache'})
         train(cfg)
     names = sorted(path.name for path in (tmp_path / 'with').glob('*.pth'))
     assert names and names == sorted(path.name for path in (tmp_path / 'without').glob('*.pth'))
@@ -151,6 +158,56 @@ def test_a_cached_run_computes_the_teacher_once_an_image(tmp_path):
     train(config(tmp_path, {'schedule.cache': 1., 'schedule.phase_epochs': 4}, custom_hooks=[dict(type='ToyCounter')]))
     # 3 batches of training and 2 of validation; later epochs mix the batches anew, and all of it is there.
     assert counts == {SPOTS[0]: 5, SPOTS[1]: 5, SPOTS[2]: 5, 'task_head': 0}
+
+
+def teacher_calls(cfg, resume=False, kill=None):
+    """How often the teacher is run in each phase; the run may be killed before an iteration."""
+    counts = Counter()
+
+    @HOOKS.register_module(name='ToyPhaseCounter', force=True)
+    class ToyPhaseCounter(Hook):
+
+        def before_train(self, runner):
+            runner.model.teacher.backbone.layers[0].register_forward_hook(
+                lambda *args: counts.update([runner.train_loop.phase.name]))
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == kill:
+                raise Killed
+
+    cfg = Config(cfg.to_dict())
+    cfg.custom_hooks = [dict(type='ToyPhaseCounter')]
+    with pytest.raises(Killed) if kill else nullcontext():
+        train(cfg, resume)
+    return counts
+
+
+def test_a_resumed_run_reads_the_files_of_its_phase_and_no_others(tmp_path):
+    cfg = config(tmp_path / 'run', {'schedule.cache': dict(disk=1.), 'schedule.phase_epochs': 4}, images=16)
+    # 4 batches of training and 2 of validation a phase.
+    assert teacher_calls(config(tmp_path / 'whole', images=16, schedule=cfg.schedule)) == dict.fromkeys(SPOTS, 6)
+    folder = tmp_path / 'run/feature_cache/rank0'
+    killed = teacher_calls(cfg, kill=26)
+    assert killed == {SPOTS[0]: 6, SPOTS[1]: 6} and len(list(folder.glob('*/*.pt'))) == 6
+    # The first batch shows what the rest of the student reads; a batch with it may be in the files already.
+    other = Config(cfg.to_dict())
+    assert teacher_calls(cfg, resume=True) == {SPOTS[1]: 1, SPOTS[2]: 6}
+    assert not (tmp_path / 'run/feature_cache').exists()
+    shutil.rmtree(tmp_path / 'run')
+    teacher_calls(other, kill=26)
+    stale = list(folder.glob('*/*.pt'))
+    other.train_dataloader.dataset.pipeline = [dict(type='Resize', scale=(12, 12)), *PIPELINE]
+    assert teacher_calls(other, resume=True) == {SPOTS[1]: 6, SPOTS[2]: 6}
+    assert len(stale) == 6 and not any(file.exists() for file in stale)
+
+
+def test_a_bank_of_views(tmp_path):
+    schedule = dict(type='Stagewise', phase_epochs=6, cache=dict(memory=1, views=2))
+    calls = teacher_calls(config(tmp_path, pipeline=RANDOM, schedule=schedule))
+    # Two views of 3 batches, and the validation.
+    assert calls == dict.fromkeys(SPOTS, 2 * 3 + 2)
+    losses = [line['loss'] for line in log_lines(tmp_path) if 'loss' in line]
+    assert len(losses) == 4 * 18 and np.isfinite(losses).all()
 
 
 # What users have: mmsegmentation's and mmpretrain's own configs

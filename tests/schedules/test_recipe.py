@@ -1,7 +1,7 @@
 import pytest
 
 from skd_mm.registry import RECIPES, build
-from skd_mm.schedules import Phases, Stagewise
+from skd_mm.schedules import CacheSettings, Phases, Stagewise
 
 STAGES = ['stem', 'layer1', 'layer2', 'task_head']
 
@@ -112,5 +112,5 @@ def test_a_phase_without_any_length():
 
 def test_the_rest_of_the_recipe_is_kept_for_the_loop():
     recipe = Stagewise(phase_epochs=1, cache=0.5, fraction_seed=3)
-    assert (recipe.cache, recipe.fraction_seed) == (0.5, 3)
-    assert Phases(phases=[dict(name='a', train='all', task=1, epochs=1)]).cache == 0
+    assert (recipe.cache, recipe.fraction_seed) == (CacheSettings(memory=0.5), 3)
+    assert Phases(phases=[dict(name='a', train='all', task=1, epochs=1)]).cache == CacheSettings()
