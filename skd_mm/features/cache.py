@@ -110,9 +110,11 @@ class FeatureCache:
     def _shortened(self, features: Mapping[str, Any]) -> dict[str, Any]:
         if self.dtype is None:
             return dict(features)
-        return {f'{name}{_SHORT}': map_tensors(lambda tensor: tensor.to(self.dtype), feature)
-                if all(tensor.dtype == torch.float32 for tensor in tensors(feature)) else feature
-                for name, feature in features.items()}
+        kept = dict(features)
+        for name, feature in features.items():
+            if all(tensor.dtype == torch.float32 for tensor in tensors(feature)):
+                kept[f'{name}{_SHORT}'] = map_tensors(lambda tensor: tensor.to(self.dtype), kept.pop(name))
+        return kept
 
 
 def _stack(parts: list[Tensor]) -> Tensor:

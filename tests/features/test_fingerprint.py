@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from skd_mm.features import fingerprint, samples_of, structure_of
@@ -86,6 +87,7 @@ def test_the_code_is_part_of_it(monkeypatch):
 
 
 def test_a_data_set_is_its_samples_and_its_transforms():
+    init_default_scope('mmseg')
     def of(indices=None, **changes):
         return fingerprint(samples_of(ToySegDataset(**{**dict(pipeline=PIPELINE), **changes}), indices))
 
