@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, TRANSFORMS, init_default_scope
 from mmengine.registry import MODELS as MMENGINE_MODELS
 
+from skd_mm.distillers.networks import find_config
 from skd_mm.registry import RECIPES, build
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -23,6 +24,8 @@ METHODS = {  # recipe, and how many spots its arguments name
     'no-teacher': ('NoTeacher', 0), 'simultaneous': ('Simultaneous', 0), 'traditional': ('Simultaneous', 2),
     'kd': ('Simultaneous', 1), 'fitnets': ('FitNets', 0), 'at': ('Simultaneous', 0), 'fsp': ('Phases', 0)}
 SMALL = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
+SMALL_CLASSIFIER = {'model.backbone.width': 0.125, 'model.neck.in_channels': 64}
+GLOBAL_BATCH = {'unet': 8, 'in1k': 256, '': 64}
 
 
 def load(name):
@@ -33,13 +36,26 @@ def parts(cfg, role):
     return Path(cfg.model[role].cfg).stem.split('_')
 
 
+def zoo_weights(path):
+    """What the model zoo itself gives as the weights of one of its configs."""
+    file = Path(find_config(path))
+    models = yaml.safe_load((file.parent / 'metafile.yml').read_text())['Models']
+    return next(model['Weights'] for model in models if model['Name'] == file.stem)
+
+
+def small_options(path):
+    if 'unet-' in path:
+        return SMALL
+    return SMALL_CLASSIFIER if path.endswith(('_cifar10.py', '_imagenette.py', '_imagewoof.py')) else None
+
+
 def small_distiller(name):
     """A config and its model, thin and without checkpoints; the names of its modules are the real ones."""
     cfg = load(name)
     init_default_scope(cfg.default_scope)
     for role in ('teacher', 'student'):
         if role in cfg.model:
-            cfg.model[role].update(checkpoint=None, **(dict(options=SMALL) if 'unet-' in name else {}))
+            cfg.model[role].update(checkpoint=None, options=small_options(cfg.model[role].cfg))
     return cfg, MMENGINE_MODELS.build(cfg.model)
 
 
@@ -60,6 +76,20 @@ def test_plain_configs_build_with_mmsegmentation(name):
     assert model.num_classes == (11 if 'camvid' in name else 19)
 
 
+@pytest.mark.parametrize('name', [name for name in PLAIN if name.endswith(('_imagenette.py', '_imagewoof.py'))])
+def test_plain_configs_build_with_mmpretrain(name):
+    cfg = load(name)
+    init_default_scope(cfg.default_scope)
+    network, *training, data = Path(name).stem.split('_')
+    assert cfg.model.backbone.depth == int(network[len('resnet'):])
+    assert cfg.train_dataloader.dataset.data_root.endswith(f'{data}2')
+    assert ('optim_wrapper' in cfg) == bool(training) == name.startswith('teachers/')
+    if training:
+        assert cfg.model.backbone.init_cfg.checkpoint == f'torchvision://{network}'
+    cfg.merge_from_dict({**SMALL_CLASSIFIER, 'model.backbone.init_cfg': None})
+    assert MMENGINE_MODELS.build(cfg.model).head.num_classes == 10
+
+
 @pytest.mark.parametrize('name', DISTILLED)
 def test_distillers_build_and_every_phase_finds_its_modules(name):
     cfg, model = small_distiller(name)
@@ -71,9 +101,9 @@ def test_distillers_build_and_every_phase_finds_its_modules(name):
         assert [phase.name for phase in phases] == [*cfg.model.spots, 'task_head']
     if cfg.schedule.type in ('Stagewise', 'BackboneFirst'):
         model.activate(phases[-1].train, task=1)
-        head = 'decode_head.conv_seg' if hasattr(model.student, 'decode_head') else 'head.fc'
-        assert {name for name, p in model.student.named_parameters() if p.requires_grad} == {
-            f'{head}.weight', f'{head}.bias'}
+        heads = ('decode_head.conv_seg.', ) if hasattr(model.student, 'decode_head') else ('neck.', 'head.')
+        names = {name for name, _ in model.student.named_parameters()}
+        assert set(model.trainable()) == {f'student.{name}' for name in names if name.startswith(heads)}
 
 
 @pytest.mark.parametrize('name', DISTILLED)
@@ -85,14 +115,18 @@ def test_names_say_what_is_inside(name):
     assert {parts(cfg, role)[-1] for role in ('teacher', 'student') if role in cfg.model} == {data}
     gpus, batch, length, unit = re.fullmatch(r'(\d+)xb(\d+)-(\d+)(e|k)', settings).groups()
     assert cfg.train_dataloader.batch_size == int(batch)
-    assert int(batch) * int(gpus) == (8 if 'unet' in name else 64)
+    assert int(batch) * int(gpus) == next(size for part, size in GLOBAL_BATCH.items() if part in stem)
     if unit == 'e':
         assert cfg.schedule.phase_epochs == int(length)
     else:
         assert cfg.schedule.phase_iters == 1000 * int(length)
     if 'teacher' in cfg.model:
-        best = cfg.default_hooks.checkpoint.save_best.replace('/', '_')
-        assert cfg.model.teacher.checkpoint == f'work_dirs/{Path(cfg.model.teacher.cfg).stem}/best_{best}_*.pth'
+        teacher = cfg.model.teacher
+        if '::' in teacher.cfg:
+            assert Path(teacher.checkpoint).name == Path(zoo_weights(teacher.cfg)).name  # the two lines have two hosts
+        else:
+            best = cfg.default_hooks.checkpoint.save_best.replace('/', '_')
+            assert teacher.checkpoint == f'work_dirs/{Path(teacher.cfg).stem}/best_{best}_*.pth'
 
 
 @pytest.mark.parametrize('name', [name for name in DISTILLED if 'skd/camvid/skd_unet-r34_' in name])
@@ -137,6 +171,20 @@ def test_the_baselines_are_what_skd_compares_itself_with(method, expected):
         assert cfg.model.spots[0].loss.temperature == 20
     if method == 'fsp':
         assert [spot.student for spot in cfg.model.spots] == [STAGES[i:i + 2] for i in range(3)]
+
+
+def test_flows_lead_from_layer_to_layer():
+    layers = [f'backbone.layer{i}' for i in (1, 2, 3, 4)]
+    flows = [load(f'baselines/{data}/fsp_resnet34_{student}.py').model.spots for data, student in (
+        ('cifar10', 'resnet10_1xb64-100e_cifar10'), ('imagenet', 'resnet18_8xb32-50e_in1k'))]
+    assert [[spot.student for spot in spots] for spots in flows] == [[layers[i:i + 2] for i in range(3)]] * 2
+
+
+def test_networks_of_unequal_stages_and_widths_are_paired_by_resolution():
+    _, model = small_distiller('sskd/imagenet/sskd_resnet50_mobilenet-v2_8xb32-20e_in1k.py')
+    assert [(spot.student, spot.teacher, len(spot.connector)) for spot in model.spots.values()] == [
+        ('backbone.layer2', 'backbone.layer1', 1), ('backbone.layer3', 'backbone.layer2', 1),
+        ('backbone.layer5', 'backbone.layer3', 1), ('backbone.conv2', 'backbone.layer4', 1)]
 
 
 def test_another_recipe_is_one_line():

@@ -1,0 +1,2 @@
+_base_ = './skd_resnet34_resnet10_1xb64-100e_imagewoof.py'
+model = dict(student=dict(cfg='configs/students/resnet20_imagewoof.py'))

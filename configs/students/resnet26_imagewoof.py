@@ -1,0 +1,2 @@
+_base_ = './resnet10_imagewoof.py'
+model = dict(backbone=dict(depth=26))
