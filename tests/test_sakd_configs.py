@@ -80,3 +80,27 @@ def test_a_step_of_every_distiller(method):
     total.backward()
     assert total.isfinite()
     assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+
+
+OTHERS = [path for path in (CONFIGS / 'sakd').rglob('*.py') if path.parent.name != 'cifar100']
+
+
+@pytest.mark.parametrize('path', OTHERS, ids=[path.stem for path in OTHERS])
+def test_the_configs_beside_the_grid(path):
+    cfg = Config.fromfile(path)
+    assert cfg.model.teacher.checkpoint.startswith(f'work_dirs/{Path(cfg.model.teacher.cfg).stem}/best_')
+    cfg.model.teacher.checkpoint = None
+    if path.parent.name in ('camvid', 'cityscapes'):
+        small = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
+        cfg.model.teacher.options, cfg.model.student.options = small, small
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    (phase, ) = build(RECIPES, cfg.schedule).phases(model.stage_names(), model.spot_names())
+    model.activate(phase.train, phase.spots, phase.task)
+    assert model.multi_path and model.router.gamma == 2
+    assert list(phase.spots)[-1] == 'logits' and set(phase.spots.values()) == {1.0}
+    if path.parent.name == 'tiny-imagenet':
+        assert len(model.router.spots) in (2, 5)
+        assert model.student.head.fc.out_features == 200
+    else:
+        assert len(model.router.spots) == 6

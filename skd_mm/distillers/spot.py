@@ -212,7 +212,10 @@ class Spot(nn.Module):
         """
         context = context or {}
         if self.memory is not None:
-            student, teacher = self.memory(student, teacher, context.get('index'), context.get('labels'))
+            labels = context.get('labels')
+            # A map of classes says nothing of the image as a whole, which is then a class of its own.
+            student, teacher = self.memory(student, teacher, context.get('index'),
+                                           labels if labels is not None and labels.dim() == 1 else None)
         return self.loss(student, teacher, **{name: context.get(name) for name in self.loss.needs})
 
     def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,

@@ -27,6 +27,7 @@ KEEP = dict(logger=dict(type='LoggerHook', interval=1),
 MODEL = dict(type='skd_mm.Distiller', student=network(dropout=0.3), teacher=network(),
              spots=[SPOTS[0], dict(student=SPOTS[1], connector=dict(type='Conv1x1')), SPOTS[2]])
 STOPPING = dict(type='EarlyStoppingHook', monitor='spot_loss', rule='less', patience=1, min_delta=0.05, strict=False)
+EMBED = dict(type='Embed', normalize=True)
 STEPS = [dict(type='OneCycleLR', eta_max=2e-2, by_epoch=False), dict(type='skd_mm.OneCycleMomentum', by_epoch=False),
          dict(type='ExponentialLR', gamma=0.9, by_epoch=True)]
 
@@ -50,6 +51,20 @@ RUNS = {
     'files': dict(model=MODEL, pipeline=RANDOM, default_hooks=KEEP,
                   schedule=dict(type='Stagewise', phase_epochs=3, val_interval=1,
                                 cache=dict(memory=1e-5, disk=1, dtype='bfloat16', views=2))),
+    # A paraphraser that learns first, a memory, a policy with its gates, and random images.
+    'routed': dict(
+        model=dict(type='skd_mm.Distiller', student=network(dropout=0.3), teacher=network(), router=dict(gamma=2),
+                   spots=[dict(student=SPOTS[1], loss=dict(type='CRDLoss'), connector=EMBED, teacher_connector=EMBED,
+                               memory=dict(type='ContrastMemory', num_samples=12, negatives=4)),
+                          dict(name='factor', student=SPOTS[2], loss=dict(type='FTLoss'),
+                               connector=dict(type='Translator'), teacher_connector=dict(type='Paraphraser'),
+                               teacher_decoder=dict(type='ParaphraserDecoder')),
+                          dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss'))]),
+        pipeline=RANDOM, default_hooks=KEEP,
+        optim_wrapper=dict(type='skd_mm.AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
+                           paramwise_cfg=dict(custom_keys={'router': dict(lr_mult=0.5)})),
+        schedule=dict(type='Simultaneous', phase_epochs=3, val_interval=1, prepare=dict(spots=['factor.teacher'],
+                                                                                        epochs=2))),
     # Checkpoints between validations, lengths in iterations, no multiple of anything.
     'iterations': dict(
         model=MODEL, pipeline=RANDOM, param_scheduler=[],
@@ -116,6 +131,8 @@ KILLS = [
     ('cache', 'before_val_iter', 6, 'VERY_HIGH'),
     ('files', 'before_train_iter', 8, 'VERY_HIGH'),
     ('files', 'before_val_iter', 9, 'VERY_HIGH'),
+    ('routed', 'before_train_iter', 5, 'VERY_HIGH'),  # while the paraphraser learns
+    ('routed', 'after_train_iter', 11, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 6, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 13, 'VERY_HIGH'),
 ]

@@ -5,10 +5,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 from skd_mm.datasets import CamVidDataset
 from skd_mm.datasets.camvid import CLASSES
-from tools.dataset_converters import camvid, street_scenes
+from tools.dataset_converters import camvid, street_scenes, tiny_imagenet
 
 LOAD = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
 NAMES = {'train': ['0001TP_1', '0001TP_2'], 'val': ['0016E5_3'], 'test': ['Seq05VD_4']}
@@ -199,3 +201,38 @@ def test_real_camvid(real_data, tmp_path):
     frames, pixels = camvid.convert_all(real_data / 'camvid', tmp_path / 'out', 'segnet', link=True)
     assert frames == {'train': 367, 'val': 101, 'test': 233}
     np.testing.assert_allclose(100 * pixels / pixels.sum(), SHARES, atol=0.051)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Two classes of Tiny-ImageNet with an image each, and two of the validation split."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    for label in ('n02', 'n01'):
+        (tmp_path / 'train' / label / 'images').mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / 'train' / label / 'images' / f'{label}_0.JPEG'), image)
+    (tmp_path / 'val' / 'images').mkdir(parents=True)
+    for name in ('val_0.JPEG', 'val_1.JPEG'):
+        cv2.imwrite(str(tmp_path / 'val' / 'images' / name), image)
+    (tmp_path / 'val' / 'val_annotations.txt').write_text('val_0.JPEG\tn02\t0\t0\t9\t9\nval_1.JPEG\tn01\t0\t0\t9\t9\n')
+    return tmp_path
+
+
+def test_tiny_imagenet_is_read_by_mmpretrain(run, tiny):
+    assert run(tiny_imagenet, tiny).startswith('2 images of 2 classes')
+    cfg = Config.fromfile('configs/_base_/datasets/tiny_imagenet.py')
+    found = {}
+    for split in ('train', 'val'):
+        dataset = dict(cfg[f'{split}_dataloader'].dataset, data_root=str(tiny), pipeline=[], _scope_='mmpretrain')
+        dataset = DATASETS.build(dataset)
+        found[split] = {dataset.get_data_info(i)['img_path'].rpartition('/')[2]: dataset.get_data_info(i)['gt_label']
+                        for i in range(len(dataset))}
+    assert found == dict(train={'n01_0.JPEG': 0, 'n02_0.JPEG': 1}, val={'val_0.JPEG': 1, 'val_1.JPEG': 0})
+
+
+def test_what_is_wrong_with_tiny_imagenet_is_said(run, tiny):
+    assert 'the folder of Tiny-ImageNet?' in run(tiny_imagenet, tiny / 'train')
+    (tiny / 'val' / 'images' / 'val_1.JPEG').unlink()
+    assert 'val_annotations.txt, line 2: there is no file' in run(tiny_imagenet, tiny)
+    (tiny / 'val' / 'val_annotations.txt').write_text('val_0.JPEG\tn03\t0\n')
+    assert "line 1: the class 'n03' has no folder" in run(tiny_imagenet, tiny)
+    assert not (tiny / 'val.txt').exists()

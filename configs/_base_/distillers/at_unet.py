@@ -1,0 +1,8 @@
+# AT at the encoder's five features, all of which the decoder reads, and KD at every pixel's logits.
+_base_ = './at.py'
+encoder = ['backbone.stem', 'backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']
+distiller = dict(
+    spots=[
+        _base_.distiller.spots[0],
+        dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=4))
+    ])
