@@ -68,7 +68,7 @@ def test_plain_configs_build_with_mmsegmentation(name):
     cfg = load(name)
     init_default_scope(cfg.default_scope)
     depth = int(re.search(r'-r(\d+)', name).group(1))
-    width = 0.25 if '-w25' in name else 1
+    width = next((int(part) / 100 for part in re.findall(r'-w(\d+)', name)), 1)
     assert (cfg.model.backbone.depth, cfg.model.backbone.width, cfg.model.decode_head.width) == (depth, width, width)
     cfg.merge_from_dict(SMALL)
     model = MMENGINE_MODELS.build(cfg.model)
@@ -101,7 +101,8 @@ def test_distillers_build_and_every_phase_finds_its_modules(name):
         assert [phase.name for phase in phases] == [*cfg.model.spots, 'task_head']
     if cfg.schedule.type in ('Stagewise', 'BackboneFirst'):
         model.activate(phases[-1].train, task=1)
-        heads = ('decode_head.conv_seg.', ) if hasattr(model.student, 'decode_head') else ('neck.', 'head.')
+        heads = dict(Stagewise=('decode_head.conv_seg.', 'neck.', 'head.'),
+                     BackboneFirst=('decode_head.', 'neck.', 'head.'))[cfg.schedule.type]
         names = {name for name, _ in model.student.named_parameters()}
         assert set(model.trainable()) == {f'student.{name}' for name in names if name.startswith(heads)}
 

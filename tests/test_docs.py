@@ -46,7 +46,7 @@ def configs(*names):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('text', configs('README.md', 'docs/from_mmrazor.md'))
+@pytest.mark.parametrize('text', configs('README.md', 'docs/from_mmrazor.md', 'docs/your_own_config.md'))
 def test_configs_build_and_every_phase_finds_its_modules(text, tmp_path):
     # Where the README's paths lead from configs/skd/camvid.
     file = tmp_path / 'config.py'

@@ -1,12 +1,10 @@
 """Whole toy runs that must equal other runs: plain training, uncached training, the same by the command line."""
 
-import importlib.util
 import os
 import shutil
 import sys
 from collections import Counter
 from contextlib import nullcontext
-from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -44,16 +42,6 @@ ALL = dict(checkpoint=dict(type='skd_mm.PhaseCheckpointHook', max_keep_ckpts=-1)
 def with_aux(**changes):
     head = dict(network()['decode_head'], in_index=1, num_convs=0)
     return dict(network(**changes), auxiliary_head=dict(head, loss_decode=dict(head['loss_decode'], loss_weight=0.4)))
-
-
-@pytest.fixture(scope='module')
-def tool():
-    """``tools/train.py`` as a module."""
-    path = Path(__file__).resolve().parents[2] / 'tools/train.py'
-    spec = importlib.util.spec_from_file_location('skd_mm_tools_train', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # No teacher is plain training

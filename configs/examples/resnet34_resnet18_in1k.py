@@ -1,0 +1,18 @@
+# One config away from mmpretrain's ResNet-18: its ResNet-34 teaches it, the backbone stage by stage, then the head. Data,
+# evaluation and runtime are those of the config that is inherited.
+_base_ = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'
+custom_imports = dict(imports=['skd_mm'], allow_failed_imports=False)
+
+model = dict(
+    _delete_=True,  # or the keys of the two models are mixed
+    type='skd_mm.Distiller',
+    student=_base_.model,
+    teacher=dict(
+        cfg='mmpretrain::resnet/resnet34_8xb32_in1k.py',
+        checkpoint='https://mmassets.onedl.ai/mmclassification/v0/resnet/resnet34_8xb32_in1k_20210831-f257d4e6.pth'),
+    spots='backbone')  # one at the end of each stage of the backbone
+
+schedule = dict(type='BackboneFirst', phase_epochs=20, val_interval=1)
+# Begins anew in each phase, and is as long as the phase.
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=1e-4))
+param_scheduler = dict(_delete_=True, type='OneCycleLR', eta_max=1e-3, by_epoch=False)
