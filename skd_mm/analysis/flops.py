@@ -25,6 +25,7 @@ from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache
 from skd_mm.registry import RECIPES, build
 from skd_mm.schedules import Phase
+from skd_mm.utils import INDEX
 
 BATCH = 2  # the least that batch norm trains on where a feature is one pixel large
 
@@ -109,7 +110,7 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
     """
     device = next(distiller.parameters()).device
     inputs = torch.zeros(BATCH, *shape, device=device)
-    samples = _samples(distiller.student, shape, device)
+    samples = made_up_samples(distiller.student, shape, device, BATCH)
     costs = []
     with _unchanged(distiller, distiller.teacher):
         for phase in phases:
@@ -318,6 +319,8 @@ def _epoch(images: int, batch_size: int) -> int:
 
 def _can_cache(distiller: Distiller, phase: Phase) -> bool:
     teacher = distiller.teacher
+    if distiller.multi_path:
+        return False
     return phase.frozen_bn != 'train' and not (teacher is not None and teacher.training)
 
 
@@ -329,20 +332,30 @@ def _step(distiller: Distiller, inputs: Tensor, samples: list[Any]) -> int:
     return counter.get_total_flops() // len(inputs)
 
 
-def _samples(student: nn.Module, shape: Sequence[int], device: torch.device) -> list[Any]:
-    """Data samples of the kind that the student's losses take, all of class 0."""
+def made_up_samples(student: nn.Module, shape: Sequence[int], device: torch.device, count: int) -> list[Any]:
+    """Data samples of the kind that the student's losses take: maps of class 0, or images of classes 0 and 1.
+
+    Args:
+        student: A model of mmsegmentation or mmpretrain.
+        shape: ``(C, H, W)`` of the images.
+        device: Where labels are to be.
+        count: How many.
+
+    Returns:
+        The samples, with indices as in training.
+    """
     from mmseg.models.segmentors import BaseSegmentor
     size = tuple(shape[1:])
     samples: list[Any]
     if isinstance(student, BaseSegmentor):
         from mmseg.structures import SegDataSample
         labels = torch.zeros(1, *size, dtype=torch.long, device=device)
-        samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(BATCH)]
+        samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(count)]
     else:
         from mmpretrain.structures import DataSample
-        samples = [DataSample().set_gt_label(torch.zeros(1, dtype=torch.long, device=device)) for _ in range(BATCH)]
+        samples = [DataSample().set_gt_label(torch.tensor([i % 2], device=device)) for i in range(count)]
     for i, sample in enumerate(samples):
-        sample.set_metainfo(dict(sample_idx=i, img_shape=size, pad_shape=size, ori_shape=size))
+        sample.set_metainfo(dict(sample_idx=i, **{INDEX: i}, img_shape=size, pad_shape=size, ori_shape=size))
     return samples
 
 

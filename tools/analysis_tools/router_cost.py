@@ -1,0 +1,71 @@
+"""Times a routed step of a config with a router, beside plain distillation and the passes that it cannot do without."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+
+from skd_mm.analysis import flops
+from skd_mm.analysis.router_cost import router_cost, with_gate
+from skd_mm.distillers import Distiller
+from skd_mm.distillers.networks import read_config
+from skd_mm.registry import RECIPES, build
+
+
+def parse_args() -> argparse.Namespace:
+    """What to time, and how often."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of a config with `model.router`')
+    parser.add_argument('--batch-size', type=int, help="images a step; the config's if not given")
+    parser.add_argument('--rounds', type=int, default=20, help='how often each thing is timed, by turns')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings that replace those of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Times and prints."""
+    args = parse_args()
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    if not cfg.model.get('router'):
+        raise SystemExit(f'router_cost: {args.config} has no `model.router`')
+    distillers: list[Distiller] = []
+    counted = []
+    for gate in ('policy', 'always'):
+        model = flops.build_model(with_gate(cfg, gate)).to(args.device)
+        shape = flops.config_shape(cfg, model)
+        phase = build(RECIPES, cfg.schedule).phases(model.stage_names(), model.spot_names())[-1]
+        counted.append(flops.schedule_cost(model, [phase], shape)[0].truncated)
+        model.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+        distillers.append(model)
+    routed, plain = distillers
+    assert routed.teacher is not None
+    macs = [flops.network_cost(network, shape).macs for network in (routed.teacher, routed.student)]
+    needed = 2 * (3 * macs[0] + 5 * macs[1])
+    batch_size = args.batch_size or cfg.train_dataloader.batch_size
+    cost = router_cost(routed, plain, shape, batch_size, args.rounds)
+    numbers = dict(config=args.config, batch_size=batch_size, shape=list(shape), milliseconds=asdict(cost),
+                   ratio_plain=cost.routed / cost.plain, ratio_units=cost.routed / cost.units,
+                   ratio_passes=cost.routed / cost.passes, gflop_routed=counted[0] / 1e9, gflop_plain=counted[1] / 1e9,
+                   gflop_units=needed / 1e9, ratio_flop_units=counted[0] / needed)
+    print(f'{args.config}: {batch_size} images of {shape}, medians of {args.rounds} rounds on {args.device}')
+    print(f'  forward of the teacher {cost.teacher:.1f} ms, of the student {cost.student:.1f} ms')
+    print(f'  plain distillation     {cost.plain:.1f} ms a step')
+    print(f'  routed                 {cost.routed:.1f} ms a step: {numbers["ratio_plain"]:.2f} x plain distillation, '
+          f'{numbers["ratio_units"]:.2f} x (3 teacher + 5 student forwards = {cost.units:.1f} ms), '
+          f'{numbers["ratio_passes"]:.2f} x the bare passes ({cost.passes:.1f} ms)')
+    print(f'  counted                {numbers["gflop_routed"]:.3f} GFLOP an image, plain {numbers["gflop_plain"]:.3f}: '
+          f'{numbers["ratio_flop_units"]:.2f} x (3 teacher + 5 student forwards = {numbers["gflop_units"]:.3f})')
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
