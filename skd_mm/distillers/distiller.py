@@ -538,7 +538,7 @@ class Distiller(BaseModel):
     def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                  notes: Mapping[str, dict[str, Any]]) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
         """The student's output, its features and the teacher's; from the cache where they are in it."""
-        keys = _sample_keys(data_samples) if self.cache is not None else None
+        keys = sample_keys(data_samples) if self.cache is not None else None
         if self.cache is None or keys is None:
             return (*self._student(inputs, data_samples, mode, notes.get('student'), note_as=stand_in),
                     self._targets(inputs, data_samples, notes.get('teacher')))
@@ -667,7 +667,7 @@ def _label(sample: Any) -> Any:
     return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
 
 
-def _sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
+def sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
     """What identifies each image, or None where nothing does: its index in training, its file or index else."""
     for name in (INDEX, 'img_path', 'sample_idx'):
         found = [sample.metainfo.get(name) for sample in data_samples or ()]

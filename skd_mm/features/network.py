@@ -60,15 +60,22 @@ class Network:
         """
         match = _INDEX.match(name)
         path, index = (match['module'], int(match['index'])) if match else (name, None)
-        modules = dict(self.model.named_modules())
-        if path in modules:
+        if self._has(path):
             return path, index
         parent, _, leaf = path.rpartition('.')
-        if leaf == 'stem' and parent in modules and {'conv1', 'relu'} <= dict(modules[parent].named_children()).keys():
-            return f'{parent}.relu', index
-        choices = [*others, *(choice for choice in modules if choice)]
+        if leaf == 'stem' and all(self._has(f'{parent}.{part}' if parent else part) for part in ('conv1', 'relu')):
+            return f'{parent}.relu' if parent else 'relu', index
+        choices = [*others, *(choice for choice, _ in self.model.named_modules() if choice)]
         raise KeyError(f'the {self.role} ({type(self.model).__name__}) has no module {name!r}'
                        f'{did_you_mean(path, choices, count=5)}')
+
+    def _has(self, path: str) -> bool:
+        # A walk over all modules takes longer than everything else that is done here in an iteration.
+        try:
+            self.model.get_submodule(path)
+        except AttributeError:
+            return False
+        return True
 
     def run(self,
             call: Callable[[], Any],
@@ -143,7 +150,6 @@ class Network:
     def _capturing(self, names: Collection[str], features: dict[str, Tensor], stop: bool) -> Iterator[None]:
         versions: dict[str, int] = {}
         handles = []
-        modules = dict(self.model.named_modules())
         for name, (path, index) in {name: self.module_path(name) for name in names}.items():
 
             def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
@@ -152,7 +158,7 @@ class Network:
                 if stop and len(features) == len(names):
                     raise _Stop
 
-            handles.append(modules[path].register_forward_hook(hook))
+            handles.append(self.model.get_submodule(path).register_forward_hook(hook))
         try:
             yield
         finally:
@@ -182,13 +188,12 @@ class Network:
     @contextmanager
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
         replaced: list[tuple[nn.Module, dict[str, Any]]] = []
-        modules = dict(self.model.named_modules())
         try:
             for name, value in outputs.items():
-                path, index = (name, None) if name in modules else self.module_path(name)
+                path, index = (name, None) if self._has(name) else self.module_path(name)
                 if index is not None:
                     raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
-                module = modules[path]
+                module = self.model.get_submodule(path)
                 # An instance attribute shadows the class's forward for the time of this call only, so that the
                 # module's own hooks (captures, above all) still see the output.
                 own = {key: module.__dict__[key] for key in ('forward',) if key in module.__dict__}

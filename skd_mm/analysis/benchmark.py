@@ -1,0 +1,482 @@
+"""How long the phases of a schedule take: full forwards, truncated, with the cache, and the bare mathematics.
+
+Every mode sees the same batch, one after the other and in turning order, so that what else a machine does falls on all
+of them alike. An iteration is that of a run: hooks, schedules and logging are in it. The data loader, which works beside
+it, is not; it is timed by itself.
+"""
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import cycle, islice
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from skd_mm.datasets.seeded import PhaseSampler
+from skd_mm.distillers import Distiller
+from skd_mm.distillers.distiller import sample_keys
+from skd_mm.distillers.spot import names, pick
+from skd_mm.features import stand_in
+from skd_mm.features.nests import map_tensors
+from skd_mm.utils import INDEX
+
+CLOCKS: dict[str, Callable[[], float]] = dict(wall=time.perf_counter, cpu=time.process_time)
+# More GiB than there are: what the cache would need is printed, and a machine that lacks it is the user's to know.
+_UNLIMITED = 2**20
+
+
+class NaiveDistiller(Distiller):
+    """Runs both networks to their ends in every phase, as implementations without truncation do."""
+
+    def _targets(self, inputs: Tensor, data_samples: Any, note: Any = None) -> dict[str, Tensor]:
+        assert self.teacher is not None
+        teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
+        with torch.no_grad():
+            return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
+                                            capture=self._captured('teacher'))[1]
+
+    def _student(self, inputs: Tensor, data_samples: Any, mode: str, *args: Any, **kwargs: Any) -> Any:
+        return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
+                                        capture=self._captured('student'))
+
+
+class _Stop(Exception):
+    pass
+
+
+class BareLoop:
+    """A phase's mathematics without a framework around it: two networks, a loss, an optimizer.
+
+    Forward hooks that are registered once end the forwards; what can be cached is in a dict. The images are stacked and
+    normalised in three lines, and the learning rate stays what it is.
+
+    Args:
+        distiller: A distiller with the phase activated; a copy is made, of which only networks and losses are used.
+        optimizer: The optimizer of the phase, whose class and settings are used.
+        cached: Read what does not change in the phase from memory.
+    """
+
+    def __init__(self, distiller: Distiller, optimizer: torch.optim.Optimizer, cached: bool) -> None:
+        self.distiller = copy.deepcopy(distiller)
+        self.student, self.teacher = self.distiller.student, self.distiller.teacher
+        self.optimizer = type(optimizer)(self.distiller.trainable().values(), **optimizer.defaults)
+        self.memory: dict[int, dict[str, Any]] | None = {} if cached else None
+        self.values: dict[str, Any] = {}
+        self.seen: dict[str, dict[str, Tensor]] = dict(student={}, teacher={})
+        preprocessor: Any = self.distiller.data_preprocessor
+        self.mean, self.std = preprocessor.mean.view(-1, 1, 1), preprocessor.std.view(-1, 1, 1)
+        self.flip = any(getattr(preprocessor, name, False)
+                        for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """For the time of this its hooks are in the networks, one of which other modes share."""
+        with ExitStack() as stack:
+            for side, network in (('student', self.distiller.student_network),
+                                  *((('teacher', self.distiller.teacher_network),) if self.teacher else ())):
+                for name in {name for spot, _ in self.distiller.active for name in names(getattr(spot, side))}:
+                    stack.callback(self._watch(network, side, name).remove)
+            if self.memory is not None:
+                for path in self.distiller._prefix:
+                    module = self.student.get_submodule(path)
+                    module.forward = lambda *args, path=path, **kwargs: self.values[path]  # type: ignore[method-assign]
+                    stack.callback(module.__dict__.pop, 'forward')
+            yield
+
+    def _watch(self, network: Any, side: str, name: str) -> Any:
+        path, index = network.module_path(name)
+        seen = self.seen[side]
+        count = len({name for spot, _ in self.distiller.active for name in names(getattr(spot, side))})
+        stop = side == 'teacher' or not self.distiller.task
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            seen[name] = output if index is None else output[index]
+            if stop and len(seen) == count:
+                raise _Stop
+
+        return network.model.get_submodule(path).register_forward_hook(hook)
+
+    def remember(self, batch: Mapping[str, Any], stored: Mapping[str, Any], unneeded: Mapping[str, Any]) -> None:
+        """Puts the features of a batch into memory.
+
+        Args:
+            batch: The batch.
+            stored: What the feature cache has of it.
+            unneeded: Outputs of the frozen prefix that nothing reads.
+        """
+        assert self.memory is not None
+        for i, sample in enumerate(batch['data_samples']):
+            self.memory[sample.metainfo[INDEX]] = {
+                name: map_tensors(lambda feature, i=i: feature[i].clone(), feature) for name, feature in stored.items()}
+        self.values.update({name: stand_in(output, len(batch['data_samples'])) for name, output in unneeded.items()})
+
+    def step(self, batch: Mapping[str, Any]) -> None:
+        """One iteration."""
+        images = torch.stack(list(batch['inputs'])).to(self.mean.device)
+        images = (images.flip(1) if self.flip else images).float()
+        images = (images - self.mean) / self.std
+        samples = [sample.to(images.device) for sample in batch['data_samples']]
+        self.seen['student'].clear()
+        targets: dict[str, Tensor] = {}
+        if self.memory is not None:
+            stored = [self.memory[sample.metainfo[INDEX]] for sample in samples]
+            for name in stored[0]:
+                value = map_tensors(lambda *parts: torch.stack(parts), *(one[name] for one in stored))
+                side, _, path = name.partition(':')
+                (targets if side == 'teacher' else self.values)[path] = value
+        elif self.distiller.active:
+            assert self.teacher is not None
+            self.seen['teacher'].clear()
+            try:
+                with torch.no_grad():
+                    self.teacher(self.distiller.teacher_input(images, samples), samples, mode='tensor')
+            except _Stop:
+                pass
+            targets = self.seen['teacher']
+        loss: Any = 0.
+        try:
+            outputs = self.student(images, samples, mode='loss' if self.distiller.task else 'tensor')
+            if self.distiller.task:
+                loss = self.distiller.task * sum(
+                    sum(value) if isinstance(value, list) else value
+                    for name, value in outputs.items() if 'loss' in name)
+        except _Stop:
+            pass
+        for spot, weight in self.distiller.active:
+            loss = loss + weight * spot(pick(self.seen['student'], spot.student), pick(targets, spot.teacher)).mean()
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+class Mode:
+    """One way to run a config's phases, in a Runner of its own.
+
+    Args:
+        cfg: The config.
+        cache: Replaces ``schedule.cache``.
+        naive: Run full forwards of both networks.
+    """
+
+    def __init__(self, cfg: Config, cache: Any, naive: bool = False) -> None:
+        cfg = copy.deepcopy(cfg)
+        cfg.schedule.cache = cache
+        self.runner = Runner.from_cfg(cfg)
+        runner: Any = self.runner
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        self.loop: Any = runner._train_loop
+        if runner._val_loop is not None:
+            runner._val_loop = runner.build_val_loop(runner._val_loop)
+        runner.call_hook('before_run')
+        runner._init_model_weights()
+        runner.call_hook('before_train')
+        if naive:
+            self.loop.distiller.__class__ = NaiveDistiller
+
+    def begin(self, index: int) -> None:
+        """Starts a phase."""
+        loop = self.loop
+        loop.index, loop.phase_iter = index, 0
+        loop._prepare()
+        loop._begin_phase()
+        self.runner.model.train()
+        self.runner.call_hook('before_train_epoch')
+
+    def step(self, batch: Any) -> None:
+        """One iteration of training."""
+        self.loop._run_iter(batch)
+
+    def val_step(self, batch: Any) -> None:
+        """One iteration of validation."""
+        self.runner.val_loop.run_iter(0, batch)
+
+
+def quiet(cfg: Config, work_dir: str) -> Config:
+    """A config whose models have random weights, and which writes nowhere else.
+
+    Args:
+        cfg: A config with a distiller and a ``schedule``.
+        work_dir: Its folder.
+
+    Returns:
+        A copy.
+
+    Raises:
+        ValueError: It has no schedule.
+    """
+    if 'schedule' not in cfg:
+        raise ValueError('the config has no `schedule`: there are no phases to time')
+    cfg = copy.deepcopy(cfg)
+    for role in ('teacher', 'student'):
+        if isinstance(cfg.model.get(role), Mapping):
+            cfg.model[role].checkpoint = None
+    cfg.work_dir, cfg.log_level, cfg.resume, cfg.load_from = work_dir, 'ERROR', False, None
+    cfg.train_cfg = dict(type='skd_mm.PhaseLoop')
+    return cfg
+
+
+def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = True, phases: Sequence[str] = (),
+              validation: bool = True, clock: str = 'wall', say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Times every phase of a config.
+
+    Args:
+        cfg: What :func:`quiet` gave.
+        iters: Timed iterations a phase and mode.
+        warmup: Iterations before them.
+        compare: Time full forwards, truncation, and truncation with the cache; else the config as it is.
+        phases: Names of the phases; all by default.
+        validation: Time validation, too.
+        clock: ``'wall'``; ``'cpu'`` counts the time of this process only, with one thread on a busy machine.
+        say: Gets a line a phase.
+
+    Returns:
+        ``phases``, a list of dicts, and ``total``; what they hold is in ``docs/performance.md``.
+
+    Raises:
+        ValueError: A phase or a clock has no such name.
+    """
+    logging.getLogger('mmengine').setLevel(logging.ERROR)
+    Runner.from_cfg(copy.deepcopy(cfg))  # what it imports is no part of the start
+    start = CLOCKS[clock]()
+    truncated = Mode(cfg, 0)
+    truncated.begin(0)
+    start_up = CLOCKS[clock]() - start
+    wanted = [index for index, phase in enumerate(truncated.loop.phases) if not phases or phase.name in phases]
+    unknown = set(phases) - {phase.name for phase in truncated.loop.phases}
+    if unknown:
+        raise ValueError(f'there is no phase {sorted(unknown)}: {[phase.name for phase in truncated.loop.phases]}')
+    modes = dict(truncated=truncated)
+    if compare:
+        modes['naive'] = Mode(cfg, 0, naive=True)
+    if compare or cfg.schedule.get('cache'):
+        try:
+            modes['cached'] = Mode(cfg, cfg.schedule.get('cache') or _UNLIMITED)
+        except ValueError as error:
+            say(f'not cached: {error}')
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    joint = peak_memory(_joint(truncated.loop))
+    results = [_phase(modes, index, iters, warmup, validation, CLOCKS[clock], say) for index in wanted]
+    return dict(phases=results, total=dict(
+        _total(results), start_up_s=start_up, peak_mib_joint=joint, batch_size=truncated.loop.batch_size,
+        memory_ratio=max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
+        ms_loader=_loader_time(truncated.loop), clock=clock, iters=iters, threads=torch.get_num_threads(),
+        device=str(next(truncated.loop.distiller.parameters()).device)))
+
+
+def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, validation: bool,
+           clock: Callable[[], float], say: Callable[[str], None]) -> dict[str, Any]:
+    for mode in modes.values():
+        mode.begin(index)
+    loop = modes['truncated'].loop
+    phase = loop.phase
+    # An epoch, or the start of a long one.
+    batches = list(islice(iter(loop.dataloader), min(loop.epoch_length(phase), 8)))
+    peak = peak_memory(modes['truncated'].step, copy.deepcopy(batches[0]))
+
+    def timed(step: Callable[[Any], None], batch: Any) -> float:
+        batch = copy.deepcopy(batch)
+        _synchronise()
+        begin = clock()
+        step(batch)
+        _synchronise()
+        return (clock() - begin) * 1e3
+
+    entry: dict[str, Any] = dict(name=phase.name, task=phase.task, iterations=loop.length(phase), peak_mib=peak)
+    filling: list[float] = []
+    steps: dict[str, Callable[[Any], None]] = {name: mode.step for name, mode in modes.items()}
+    bare = {'bare': BareLoop(loop.distiller, loop.runner.optim_wrapper.optimizer, cached=False)}
+    if 'cached' in modes:
+        own = modes['cached'].loop
+        bare['bare_cached'] = BareLoop(own.distiller, own.runner.optim_wrapper.optimizer, cached=True)
+        for batch in batches:
+            filling.append(timed(modes['cached'].step, batch))
+            inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
+            stored = own.distiller.cache.get(sample_keys(inputs['data_samples']))
+            bare['bare_cached'].remember(batch, stored or {}, own.distiller._stand_ins or {})
+        images = sum(len(batch['data_samples']) for batch in batches)
+        entry['cache_mib'] = own.distiller.cache.bytes / images * len(own._indices[phase.fraction]) / 2**20
+    for name, loop_ in bare.items():
+        steps[name] = loop_.step
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for i, batch in enumerate(islice(cycle(batches), warmup + iters)):
+        order = list(steps)
+        for name in order[i % len(order):] + order[:i % len(order)]:
+            with bare[name].hooked() if name in bare else ExitStack():
+                if i == 0 and name in modes:
+                    with FlopCounterMode(display=False) as counter:
+                        timed(steps[name], batch)
+                    entry[f'gflop_{name}'] = counter.get_total_flops() / len(batch['data_samples']) / 1e9
+                    continue
+                spent = timed(steps[name], batch)
+            if i >= warmup:
+                times[name].append(spent)
+    for name, values in times.items():
+        entry[f'ms_{name}'] = median(values)
+    for one, other in (('truncated', 'bare'), ('cached', 'bare_cached')):
+        if one in times:
+            pairs = zip(times[one], times[other], strict=True)
+            entry[f'overhead_ms_{one}'] = median(after - before for after, before in pairs)
+    entry['images_per_s'] = loop.batch_size / entry['ms_truncated'] * 1e3
+    if filling:
+        entry['ms_fill'] = median(filling[1:] or filling)
+        entry['ms_fill_first'] = filling[0]
+        entry['fill_iterations'] = _fill_iterations(loop)
+    if validation and loop.runner.val_loop is not None:
+        entry.update(_validation(modes, iters, timed))
+    del bare
+    say(_line(entry))
+    return entry
+
+
+def _validation(modes: Mapping[str, Mode], iters: int, timed: Callable[..., float]) -> dict[str, Any]:
+    loop = modes['truncated'].loop
+    loader = loop.runner.val_loop.dataloader
+    batches = list(islice(iter(loader), min(iters, len(loader), 8)))
+    entry: dict[str, Any] = {}
+    for mode in modes.values():
+        mode.runner.model.eval()
+    if 'cached' in modes:
+        entry['ms_val_fill'] = median([timed(modes['cached'].val_step, batch) for batch in batches])
+    times: dict[str, list[float]] = {name: [] for name in modes}
+    for i, batch in enumerate(islice(cycle(batches), 2 + min(iters, len(loader), 10))):
+        for name, mode in modes.items():
+            spent = timed(mode.val_step, batch)
+            if i >= 2:
+                times[name].append(spent)
+    for name, values in times.items():
+        entry[f'ms_val_{name}'] = median(values)
+    for mode in modes.values():
+        mode.runner.model.train()
+    phase = loop.phase
+    unit = loop.epoch_length(phase) if phase.unit == 'epochs' else 1
+    every = unit * phase.val_interval if phase.val_interval else loop.length(phase)
+    entry['val_iterations'] = -(-loop.length(phase) // every) * len(loader)
+    entry['val_fill_iterations'] = len(loader)
+    return entry
+
+
+def _total(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The schedule: every phase as long as it is, the filling of the cache included."""
+
+    def seconds(mode: str, validation: bool = False) -> float | None:
+        if any(f'ms_{mode}' not in phase for phase in phases):
+            return None
+        spent = 0.
+        for phase in phases:
+            first = phase['fill_iterations'] if mode == 'cached' else 0
+            spent += (phase['iterations'] - first) * phase[f'ms_{mode}']
+            if first:
+                spent += phase['ms_fill_first'] + (first - 1) * phase['ms_fill']
+            if validation:
+                first = phase['val_fill_iterations'] if mode == 'cached' else 0
+                spent += (phase['val_iterations'] - first) * phase[f'ms_val_{mode}']
+                spent += first * phase.get('ms_val_fill', 0.)
+        return spent / 1e3
+
+    total: dict[str, Any] = {}
+    for ending, validation in (('', False), ('_with_validation', True)):
+        if validation and any('val_iterations' not in phase for phase in phases):
+            continue
+        spent = {mode: seconds(mode, validation) for mode in ('naive', 'truncated', 'cached')}
+        total.update({f'seconds_{mode}{ending}': value for mode, value in spent.items()})
+        for mode in ('truncated', 'cached'):
+            one, other = spent['naive'], spent[mode]
+            total[f'ratio_{mode}{ending}'] = one / other if one and other else None
+    for mode, ending, reference in (('truncated', '', 'bare'), ('cached', '_cached', 'bare_cached')):
+        if all(f'overhead_ms_{mode}' in phase for phase in phases):
+            shares = [phase[f'overhead_ms_{mode}'] / phase[f'ms_{reference}'] for phase in phases]
+            more = sum(phase['iterations'] * phase[f'overhead_ms_{mode}'] for phase in phases)
+            total[f'overhead{ending}'] = more / sum(phase['iterations'] * phase[f'ms_{reference}'] for phase in phases)
+            total[f'worst_overhead{ending}'] = max(shares)
+    return total
+
+
+def _fill_iterations(loop: Any) -> int:
+    """Iterations of a phase in which an image is seen that was not before."""
+    indices = loop._indices[loop.phase.fraction]
+    sampler = iter(PhaseSampler(indices, loop.batch_size, loop.seed, loop.index, views=loop.recipe.cache.views))
+    seen: set[Any] = set()
+    count = 0
+    for _ in range(loop.length(loop.phase)):
+        batch = {(index, *view) for index, _, *view in islice(sampler, loop.batch_size)}
+        count += not batch <= seen
+        seen |= batch
+    return count
+
+
+def _joint(loop: Any) -> Callable[[], None]:
+    """A step of ordinary distillation: the whole student, on its task and all spots."""
+    distiller = loop.distiller
+    batch = next(iter(loop.dataloader))
+
+    def step() -> None:
+        distiller.activate('all', distiller.stage_names()[:-1] if distiller.teacher is not None else (), 1.0)
+        distiller.train()
+        optimizer = torch.optim.Adam(distiller.trainable().values())
+        for _ in range(2):
+            data = distiller.data_preprocessor(copy.deepcopy(batch), True)
+            distiller.parse_losses(distiller.loss(**data))[0].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return step
+
+
+def peak_memory(step: Callable[..., None], *args: Any) -> float:
+    """The most memory that a step takes at once above what is allocated before it, in MiB.
+
+    Args:
+        step: What is run, once.
+        *args: Its arguments.
+
+    Returns:
+        What PyTorch's allocator gave out: gradients, optimizer state, activations. The models are there before.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step(*args)
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step(*args)
+    assert profiler.profiler is not None
+    events = [(event.start_ns(), event.nbytes()) for event in profiler.profiler.kineto_results.events()
+              if event.name() == '[memory]']
+    held = peak = 0
+    for _, size in sorted(events):
+        held += size
+        peak = max(peak, held)
+    return peak / 2**20
+
+
+def _loader_time(loop: Any, count: int = 10) -> float:
+    """Milliseconds a batch, of the loader with its workers and nothing beside it."""
+    batches = iter(loop.dataloader)
+    for _ in range(2):
+        next(batches)
+    start = time.perf_counter()
+    for _ in range(count):
+        next(batches)
+    return (time.perf_counter() - start) / count * 1e3
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    parts = [f'{name} {entry[f"ms_{name}"]:.1f}' for name in ('naive', 'truncated', 'bare', 'cached', 'bare_cached')
+             if f'ms_{name}' in entry]
+    return f'{entry["name"]:26} ms an iteration: {", ".join(parts)}; peak {entry["peak_mib"]:.0f} MiB'

@@ -1,0 +1,119 @@
+"""Times a schedule, phase by phase, beside full forwards and a bare PyTorch loop."""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+
+from skd_mm.analysis import benchmark
+from skd_mm.distillers.networks import find_config
+
+
+def parse_args() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description='Time the phases of a distillation')
+    parser.add_argument('config', help='path of the config; weights are random, no checkpoint is needed')
+    parser.add_argument('--compare', action='store_true',
+                        help='time full forwards, truncation, and truncation with the cache, in turn')
+    parser.add_argument('--iters', type=int, default=20, help='timed iterations a phase and mode')
+    parser.add_argument('--warmup', type=int, default=2, help='iterations before them')
+    parser.add_argument('--phases', nargs='+', default=[], metavar='NAME', help='only these phases')
+    parser.add_argument('--no-validation', action='store_true', help='leave out validation')
+    parser.add_argument('--clock', choices=list(benchmark.CLOCKS), default='wall',
+                        help='cpu counts the time of this process alone, for a machine that does something else, too')
+    parser.add_argument('--threads', type=int, help="PyTorch's threads on a CPU")
+    parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
+    parser.add_argument('--plot', metavar='FILE', help='draw them')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings that replace those of the config, like schedule.fraction=0.1')
+    args = parser.parse_args()
+    if args.iters < 1 or args.warmup < 1:
+        parser.error('--iters and --warmup must be 1 or more')
+    return args
+
+
+def main() -> None:
+    """Times and prints."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    try:
+        cfg = Config.fromfile(find_config(args.config))
+        cfg.merge_from_dict(args.cfg_options)
+        with tempfile.TemporaryDirectory() as folder:
+            numbers = benchmark.benchmark(
+                benchmark.quiet(cfg, folder), args.iters, args.warmup, args.compare, args.phases,
+                not args.no_validation, args.clock, say=lambda line: print(line, flush=True))
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise SystemExit(f'benchmark: {error.args[-1] if isinstance(error, KeyError) else error}') from error
+    numbers = dict(config=args.config, options={key: str(value) for key, value in args.cfg_options.items()}, **numbers)
+    print(report(numbers))
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+    if args.plot:
+        plot(numbers, args.plot)
+
+
+def report(numbers: dict[str, Any]) -> str:
+    """The table."""
+    modes = [mode for mode in ('naive', 'truncated', 'cached', 'bare', 'bare_cached')
+             if f'ms_{mode}' in numbers['phases'][0]]
+    first = max(len(phase['name']) for phase in numbers['phases']) + 2
+    lines = ['', f'{"":{first}}{"milliseconds an iteration":>{12 * len(modes)}}{"GFLOPs an image":>36}',
+             f'{"phase":{first}}' + ''.join(f'{mode:>12}' for mode in modes)
+             + ''.join(f'{mode:>12}' for mode in modes[:3]) + f'{"images/s":>10}{"peak MiB":>10}']
+    for phase in numbers['phases']:
+        lines.append(f'{phase["name"]:{first}}' + ''.join(f'{phase[f"ms_{mode}"]:12.1f}' for mode in modes)
+                     + ''.join(f'{phase.get(f"gflop_{mode}", 0):12.3f}' for mode in modes[:3])
+                     + f'{phase["images_per_s"]:10.1f}{phase["peak_mib"]:10.0f}')
+    total = numbers['total']
+    lines += ['', f'clock {total["clock"]}, {total["threads"]} threads, {total["device"]}, batches of '
+              f'{total["batch_size"]}, {total["iters"]} iterations a phase and mode']
+    for ending, what in (('', 'training'), ('_with_validation', 'training and validation')):
+        spent = {mode: total.get(f'seconds_{mode}{ending}') for mode in ('naive', 'truncated', 'cached')}
+        if any(spent.values()):
+            lines.append(f'{what}: ' + ', '.join(f'{mode} {value:,.0f} s' for mode, value in spent.items() if value))
+        ratios = {mode: total.get(f'ratio_{mode}{ending}') for mode in ('truncated', 'cached')}
+        if any(ratios.values()):
+            lines.append('    full forwards take ' + ', '.join(
+                f'{value:.2f} x the time of {mode}' for mode, value in ratios.items() if value))
+    for mode, ending in (('truncated', ''), ('cached', '_cached')):
+        if f'overhead{ending}' in total:
+            lines.append(f'{mode}: {total[f"overhead{ending}"]:.2%} above the bare loop, at worst '
+                         f'{total[f"worst_overhead{ending}"]:.2%}')
+    lines.append(f'memory: the worst phase without a task takes {total["memory_ratio"]:.0%} of a step with everything, '
+                 f'which takes {total["peak_mib_joint"]:.0f} MiB above the models')
+    if 'cache_mib' in numbers['phases'][0]:
+        lines.append(f'cache: at most {max(phase["cache_mib"] for phase in numbers["phases"]):,.0f} MiB in a phase')
+    lines.append(f'data loader by itself: {total["ms_loader"]:.1f} ms a batch; start of a run above the imports: '
+                 f'{total["start_up_s"]:.1f} s')
+    return '\n'.join(lines)
+
+
+def plot(numbers: dict[str, Any], path: str) -> None:
+    """Bars for each phase and mode."""
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    phases = numbers['phases']
+    modes = [mode for mode in ('naive', 'truncated', 'bare', 'cached', 'bare_cached') if f'ms_{mode}' in phases[0]]
+    figure, axes = pyplot.subplots(figsize=(1.2 * len(phases) + 3, 4.5), layout='constrained')
+    for i, mode in enumerate(modes):
+        axes.bar([k + 0.8 * (i / len(modes) - 0.4) for k in range(len(phases))],
+                 [phase[f'ms_{mode}'] for phase in phases], 0.8 / len(modes), label=mode.replace('_', ', '))
+    axes.set_yscale('log')
+    axes.set_ylabel(f'ms an iteration of {numbers["total"]["batch_size"]} images')
+    axes.set_xticks(range(len(phases)), [phase['name'] for phase in phases], rotation=30, ha='right')
+    axes.legend(ncols=len(modes))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+if __name__ == '__main__':
+    main()
