@@ -1,7 +1,7 @@
 """How long the phases of a schedule take: full forwards, truncated, with the cache, and the bare mathematics.
 
-Every mode sees the same batch, one after the other and in turning order, so that what else a machine does falls on all
-of them alike. An iteration is that of a run: hooks, schedules and logging are in it. The data loader, which works beside
+Every mode sees the same batch, one after the other and in turning order, so that what else a machine does falls on them
+all alike. An iteration is that of a run: hooks, schedules and logging are in it. The data loader, which works beside
 it, is not; it is timed by itself.
 """
 

@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skd_mm.connectors.shapes import channels
 from skd_mm.features import (
     Entry,
+    Execution,
     FeatureCache,
     Network,
     Stage,
@@ -85,6 +86,11 @@ class Distiller(BaseModel):
         input_shape: ``(C, H, W)`` of the zeros with which both networks are run once to learn stages and shapes.
             Defaults to 64×64 with the channels of the first convolution.
         data_preprocessor: Used where the student's config has none.
+        channels_last: Keep weights and features of both networks in that memory format.
+        compile: Run both networks through ``torch.compile``, between the features that the phase looks at; a dict has
+            its arguments. See :class:`skd_mm.features.Execution`.
+        gradient_checkpointing: Keep only the inputs of the student's blocks, and compute the rest of its activations
+            anew in the backward.
 
     Raises:
         KeyError: A spot names a module that does not exist.
@@ -106,6 +112,9 @@ class Distiller(BaseModel):
                  input_shape: Sequence[int] | None = None,
                  router: Mapping[str, Any] | None = None,
                  data_preprocessor: Mapping[str, Any] | None = None,
+                 channels_last: bool = False,
+                 compile: bool | Mapping[str, Any] = False,
+                 gradient_checkpointing: bool = False,
                  **unknown: Any) -> None:
         for key in unknown:
             known = list(inspect.signature(Distiller).parameters)[:-1]
@@ -114,8 +123,14 @@ class Distiller(BaseModel):
         super().__init__(data_preprocessor=network.data_preprocessor)
         self.student = network
         self.student_checkpoint = student.get('checkpoint')
-        self.student_network = Network(network, 'student')
+        self.student_network = Network(network, 'student', Execution(compile, gradient_checkpointing))
+        self.student_network.execution.check(network, 'student')
         self._teacher = _Shared(self._build_teacher(teacher) if teacher is not None else None)
+        self._teacher_execution = Execution(compile)
+        self.channels_last = channels_last
+        for part in (network, self.teacher) if channels_last else ():
+            if part is not None:
+                part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._learnable = [parameter for parameter in network.parameters() if parameter.requires_grad]
 
         shape = tuple(input_shape or (_input_channels(network), 64, 64))
@@ -268,7 +283,7 @@ class Distiller(BaseModel):
     def teacher_network(self) -> Network:
         """The teacher as a network; made anew, as a copy of the distiller would copy what is kept."""
         assert self.teacher is not None
-        return Network(self.teacher, 'teacher')
+        return Network(self.teacher, 'teacher', self._teacher_execution)
 
     def stage_names(self) -> list[str]:
         """Names of the stages in the order of the forward, ``'task_head'`` last."""
@@ -436,6 +451,8 @@ class Distiller(BaseModel):
             ``'loss'``: a dict of losses. ``'predict'``: the student's predictions where its task is on, else the data
             samples with their spot losses. ``'tensor'``: the student's raw output.
         """
+        if self.channels_last and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict':
@@ -512,7 +529,7 @@ class Distiller(BaseModel):
             times their weights by name, in their meta information.
         """
         if self.task or not self.active:
-            return self.student(inputs, data_samples, mode='predict')
+            return self.student_network.run(lambda: self.student(inputs, data_samples, mode='predict'))[0]
         _, features, targets = self._compute(inputs, data_samples, 'tensor', {})
         losses = {spot.name: (weight * self._compare(spot, features, targets, data_samples)).expand(len(inputs))
                   for spot, weight in self.active}

@@ -75,6 +75,10 @@ class PhaseLoop(BaseLoop):
         if runner.cfg.get('strategy') is not None:
             raise ValueError(f"PhaseLoop does not work with a `strategy` ({runner.cfg.strategy.get('type')}): phases "
                              "need MMEngine's Runner and its data-parallel wrapper")
+        for key, option in (('compile', 'compile'), ('activation_checkpointing', 'gradient_checkpointing')):
+            if runner.cfg.get(key):
+                raise ValueError(f'PhaseLoop does not work with `{key}` at the top of a config: it does not outlast a '
+                                 f'phase, or moves the statistics of BN twice; set `model.{option}`')
         distiller = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(distiller, 'activate'):
             raise TypeError(f'PhaseLoop trains a skd_mm.Distiller, not a {type(distiller).__name__}; a plain model is '

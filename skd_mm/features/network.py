@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from skd_mm.utils import did_you_mean
 
+from .execution import Execution
 from .nests import map_tensors
 
 _INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
@@ -36,14 +37,16 @@ class Network:
     Args:
         model: Any model of mmsegmentation or mmpretrain.
         role: How messages call it, ``'student'`` or ``'teacher'``.
+        execution: How its modules are run; as they are by default.
 
     Raises:
         KeyError: From :meth:`module_path`, where a name is not a module of the model; the closest names are given.
     """
 
-    def __init__(self, model: nn.Module, role: str = 'model') -> None:
+    def __init__(self, model: nn.Module, role: str = 'model', execution: Execution | None = None) -> None:
         self.model = model
         self.role = role
+        self.execution = execution or Execution()
 
     def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
         """Finds the module behind a name.
@@ -106,7 +109,9 @@ class Network:
         if stop and not capture:
             return None, {}
         features: dict[str, Tensor] = {}
-        with self._replaying(replay or {}), self._noting(note, note_as), self._capturing(capture, features, stop):
+        looked_into = {self.module_path(name)[0] for name in [*capture, *(note or ()), *(replay or ())]}
+        with self._shadowing(self.execution.forwards(self.model, looked_into)), self._replaying(replay or {}), \
+                self._noting(note, note_as), self._capturing(capture, features, stop):
             try:
                 result = call()
             except _Stop:
@@ -187,21 +192,29 @@ class Network:
 
     @contextmanager
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
+        forwards: list[tuple[nn.Module, Callable]] = []
+        for name, value in outputs.items():
+            path, index = (name, None) if self._has(name) else self.module_path(name)
+            if index is not None:
+                raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
+            forwards.append((self.model.get_submodule(path), lambda *args, value=value, **kwargs: value))
+        with self._shadowing(forwards):
+            yield
+
+    @staticmethod
+    @contextmanager
+    def _shadowing(forwards: Sequence[tuple[nn.Module, Callable]]) -> Iterator[None]:
         replaced: list[tuple[nn.Module, dict[str, Any]]] = []
         try:
-            for name, value in outputs.items():
-                path, index = (name, None) if self._has(name) else self.module_path(name)
-                if index is not None:
-                    raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
-                module = self.model.get_submodule(path)
+            for module, forward in forwards:
                 # An instance attribute shadows the class's forward for the time of this call only, so that the
                 # module's own hooks (captures, above all) still see the output.
                 own = {key: module.__dict__[key] for key in ('forward',) if key in module.__dict__}
-                module.__dict__['forward'] = lambda *args, value=value, **kwargs: value
+                module.__dict__['forward'] = forward
                 replaced.append((module, own))
             yield
         finally:
-            for module, own in replaced:
+            for module, own in reversed(replaced):
                 module.__dict__.pop('forward', None)
                 module.__dict__.update(own)
 

@@ -561,6 +561,9 @@ def test_what_a_run_computes(tmp_path):
     ({'schedule.cache': 1, 'train_dataloader.dataset.pipeline': RANDOM},
      r'schedule\.cache needs the same image .*RandomFlip'),
     ({'schedule.cache': 1, 'schedule.frozen_bn': 'train'}, 'cannot be cached where frozen BN'),
+    ({'schedule.cache': dict(mem=1)}, r"schedule\.cache: there is no 'mem'; did you mean 'memory'"),
+    ({'compile': True}, r'does not work with `compile` .* set `model\.compile`'),
+    ({'activation_checkpointing': ['backbone']}, r'set `model\.gradient_checkpointing`'),
     ({'default_hooks.checkpoint': dict(type='skd_mm.PhaseCheckpointHook', max_keep_ckpts=1)},
      '`max_keep_ckpts` must be 2')])
 def test_a_wrong_config_is_refused_before_anything_is_trained(tmp_path, changes, words, monkeypatch, repo):

@@ -1,0 +1,148 @@
+"""How the modules of a network are run: compiled, or with their activations computed anew in the backward."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from skd_mm.utils import did_you_mean
+
+Forward = Callable[..., Any]
+# A network in phases compiles each of its parts for training, for validation, and for what learns in it.
+_RECOMPILES = 512
+
+
+class Execution:
+    """A way to run the modules of networks, which changes what they cost and not what they give.
+
+    It holds no network: which modules it is about is found anew for each that it is asked for, and whatever is looked
+    into in a phase, by a capture or a replay, is run as it is.
+
+    Args:
+        compile: ``torch.compile`` the largest modules that nothing looks into; a dict has its arguments. What a phase
+            captures stands between two compiled parts, so that no hook is inside of one.
+        gradient_checkpointing: Keep only the inputs of blocks (the elements of ``nn.Sequential`` and ``nn.ModuleList``
+            that have modules of their own), and compute what lies between anew in the backward. The statistics of BN
+            are moved once.
+
+    Raises:
+        ValueError: Both at once, of which the first would undo the second; or an argument ``torch.compile`` has not.
+    """
+
+    def __init__(self, compile: bool | Mapping[str, Any] = False, gradient_checkpointing: bool = False) -> None:
+        if compile and gradient_checkpointing:
+            raise ValueError('model: `compile` and `gradient_checkpointing` do not go together; choose one')
+        self._options = dict(compile) if isinstance(compile, Mapping) else {}
+        known = list(inspect.signature(torch.compile).parameters)[1:]
+        for key in self._options:
+            if key not in known:
+                raise ValueError(f'model.compile: torch.compile takes no {key!r}{did_you_mean(key, known)}')
+        self.compiles = bool(compile) or isinstance(compile, Mapping)
+        self.recomputes = gradient_checkpointing
+        self._compiled: dict[type, Forward] = {}
+        self._paths: WeakKeyDictionary[nn.Module, dict[frozenset, list[str]]] = WeakKeyDictionary()
+
+    def __deepcopy__(self, memo: dict) -> 'Execution':
+        return self
+
+    def forwards(self, model: nn.Module, looked_into: Collection[str]) -> list[tuple[nn.Module, Forward]]:
+        """What takes the place of the forwards of a network's modules.
+
+        Args:
+            model: The network.
+            looked_into: Paths of modules that are captured, noted or replayed.
+
+        Returns:
+            Modules, and what is called instead of their own forward.
+        """
+        if not (self.compiles or self.recomputes):
+            return []
+        known = self._paths.setdefault(model, {})
+        key = frozenset(looked_into)
+        if key not in known:
+            known[key] = list((_largest if self.compiles else _blocks)('', model, key))
+        run = self._run_compiled if self.compiles else _recompute
+        return [(module, partial(run, module)) for module in map(model.get_submodule, known[key])]
+
+    def check(self, model: nn.Module, role: str) -> None:
+        """Refuses a network in which there is nothing to do.
+
+        Args:
+            model: The network.
+            role: What messages call it.
+
+        Raises:
+            ValueError: Activations are to be computed anew, and it has no blocks.
+        """
+        if self.recomputes and not self.forwards(model, ()):
+            raise ValueError(f'model.gradient_checkpointing: the {role} ({type(model).__name__}) has no blocks in an '
+                             'nn.Sequential or nn.ModuleList whose activations could be computed anew')
+
+    def _run_compiled(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        kind = type(module)
+        if kind not in self._compiled:
+            config: Any = torch._dynamo.config
+            config.recompile_limit = max(config.recompile_limit, _RECOMPILES)
+            config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, _RECOMPILES)
+            # The class's forward with the module as an argument: a copy of a network runs its own modules.
+            self._compiled[kind] = torch.compile(kind.forward, **self._options)
+        return self._compiled[kind](module, *args, **kwargs)
+
+
+def _recompute(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    forward = type(module).forward
+    # What is frozen, or constant for a while, is in eval mode, and may be in another one in the backward.
+    if not (torch.is_grad_enabled() and module.training):
+        return forward(module, *args, **kwargs)
+    return checkpoint(forward, module, *args, use_reentrant=False,
+                      context_fn=lambda: (nullcontext(), _constant_statistics(module)), **kwargs)
+
+
+@contextmanager
+def _constant_statistics(module: nn.Module) -> Iterator[None]:
+    """BN normalises by the batch and keeps its running statistics as they are."""
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
+    was = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, tracked) in zip(norms, was, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, tracked
+
+
+def _largest(path: str, module: nn.Module, looked_into: frozenset) -> Iterator[str]:
+    """The largest modules with modules of their own that can be called, and that nothing looks into."""
+    if path and not _is_container(module) and any(module.children()) and not _looked_into(path, looked_into):
+        yield path
+        return
+    for name, child in module.named_children():
+        yield from _largest(f'{path}.{name}' if path else name, child, looked_into)
+
+
+def _blocks(path: str, module: nn.Module, looked_into: frozenset) -> Iterator[str]:
+    """The elements of containers that have modules of their own, and that nothing looks into."""
+    for name, child in module.named_children():
+        below = f'{path}.{name}' if path else name
+        if (isinstance(module, nn.Sequential | nn.ModuleList) and any(child.children())
+                and not isinstance(child, nn.Sequential) and not _is_container(child)
+                and not _looked_into(below, looked_into)):
+            yield below
+        else:
+            yield from _blocks(below, child, looked_into)
+
+
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList | nn.ModuleDict)
+
+
+def _looked_into(path: str, names: frozenset) -> bool:
+    return any(name.startswith(f'{path}.') for name in names)
