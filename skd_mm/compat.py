@@ -9,6 +9,7 @@ is not there.
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -158,7 +159,11 @@ def mend_package_names() -> None:
 
 
 def mend_checkpoint_loading() -> None:
-    """Lets ``torch.load(..., weights_only=True)``, the default since torch 2.6, read what a Runner saves.
+    """Lets no checkpoint that MMEngine loads run code, and lets what a Runner saves be loaded all the same.
+
+    Everything is read by :func:`skd_mm.checkpoint.read_checkpoint`: MMEngine 0.10.12 would load a file anew without
+    ``weights_only`` where the safe way fails, and marks ``getattr`` as safe for a moment; files behind a URL are loaded
+    the unsafe way by default. ``Runner.resume`` would run the text under ``meta.config``, which no MMEngine writes.
 
     A Runner's checkpoint holds the message hub (``HistoryBuffer`` with numpy arrays of any scalar type) and the state
     of the schedulers. MMEngine 0.10.7 has no list of safe globals, 0.10.12 has one that lacks numpy's ``float32``.
@@ -168,10 +173,41 @@ def mend_checkpoint_loading() -> None:
     import numpy as np
     from mmengine.logging import HistoryBuffer
     from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+    from mmengine.runner import Runner, checkpoint
     from mmengine.utils import digit_version
 
-    if digit_version(torch.__version__) < digit_version('2.6.0'):
+    from skd_mm.checkpoint import read_checkpoint, trusted
+
+    load_from_local, load_url, load_checkpoint = (
+        checkpoint.load_from_local, checkpoint.load_url, Runner.load_checkpoint)
+    if hasattr(load_checkpoint, '__wrapped__'):
         return
+
+    @wraps(load_from_local)
+    def load_from_local_safely(filename: str, map_location: Any) -> Any:
+        filename = os.path.expanduser(filename)
+        if not os.path.isfile(filename):
+            raise FileNotFoundError(f'there is no checkpoint {filename!r}')
+        return read_checkpoint(filename, map_location)
+
+    @wraps(load_url)
+    def load_url_safely(*args: Any, **kwargs: Any) -> Any:
+        return load_url(*args, **{'weights_only': not trusted(), **kwargs})
+
+    @wraps(load_checkpoint)
+    def load_checkpoint_without_config(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loaded = load_checkpoint(self, *args, **kwargs)
+        loaded.get('meta', {}).pop('config', None)
+        return loaded
+
+    checkpoint.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local_safely, force=True)
+    checkpoint.load_from_local, checkpoint.load_url = load_from_local_safely, load_url_safely
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = lambda file, map_location=None, **_: read_checkpoint(file, map_location)
+    Runner.load_checkpoint = load_checkpoint_without_config
+
+    if digit_version(torch.__version__) < digit_version('2.6.0'):
+        return  # which cannot mark what is safe by name: a run is resumed there with skd_mm.checkpoint.TRUST only
     methods: dict[type, tuple[str, ...]] = {
         HistoryBuffer: ('min', 'max', 'mean', 'current'),
         OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
@@ -189,7 +225,6 @@ def mend_checkpoint_loading() -> None:
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         safe |= {f'{module}._reconstruct': arrays._reconstruct, f'{module}.scalar': arrays.scalar}
     safe['builtins.getattr'] = known_getattr
-    # With their names: MMEngine 0.10.12 marks some of these for a moment and takes back, afterwards, what has none.
     torch.serialization.add_safe_globals([(value, name) for name, value in safe.items()])
 
 

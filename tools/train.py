@@ -1,16 +1,23 @@
 """Trains a model from a config: a schedule of distillation, or any plain mmsegmentation or mmpretrain config."""
 
 import argparse
+import copy
+import logging
 import os
 import os.path as osp
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from skd_mm.analysis.plan import plan
 from skd_mm.distillers.networks import find_config
+from skd_mm.engine.config_check import check_config
+from skd_mm.engine.resume import choose_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,6 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> if not given')
     parser.add_argument('--resume', action='store_true', help='go on from the latest checkpoint in the work directory')
+    parser.add_argument('--dry-run', action='store_true', help='print the phases with what learns, the spots and the '
+                        'cost, look whether the run can start, and write nothing')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bfloat16 on a CPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument('--seed', type=int, help='seed of the run; a random one if neither this nor the config has it')
@@ -35,20 +44,79 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Trains."""
     args = parse_args()
+    try:
+        cfg = prepare(args)
+        if args.dry_run:
+            dry_run(cfg)
+            return
+        check_writable(cfg.work_dir)
+        runner = build(cfg)
+    except (AssertionError, KeyError, OSError, TypeError, ValueError) as error:
+        # What a user can mend is said in one message, without the way that the program took to it.
+        raise SystemExit(f'train: {message(error)}') from error
+    runner.train()
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """The config with the options of the command line in it, all its names looked at."""
     cfg = read_config(args.config, args.cfg_options)
+    for line in check_config(cfg):
+        print_log(f'{args.config}: {line}', logger='current', level=logging.WARNING)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', Path(args.config).stem)
-    cfg.resume = args.resume or cfg.get('resume', False)
+    # Started again by torchrun, the run goes on without being told.
+    restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    cfg.resume = args.resume or restarted or cfg.get('resume', False)
     if args.seed is not None:
         cfg.setdefault('randomness', {})['seed'] = args.seed
     if args.amp:
         cfg.optim_wrapper.type = 'skd_mm.AmpOptimWrapper'
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
+            raise ValueError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
         cfg.auto_scale_lr.enable = True
+    return cfg
+
+
+def build(cfg: Config) -> Runner:
+    """The Runner with its training loop: everything that can be wrong with a config is found here."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    if 'schedule' not in cfg:
+        choose_checkpoint(runner)
+    runner.train_loop  # noqa: B018  (which builds it)
+    return runner
+
+
+def check_writable(folder: str) -> None:
+    """Finds out before anything is built that nothing could be kept."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f'the work directory {folder} cannot be written to: {error.strerror}') from error
+
+
+def dry_run(cfg: Config) -> None:
+    """Prints what a run would do, and builds all of it but the work directory."""
+    if 'schedule' in cfg:
+        print(plan(cfg))
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = copy.deepcopy(cfg)
+        cfg.work_dir, cfg.log_level, cfg.resume = folder, 'ERROR', False
+        cfg.visualizer = None
+        build(cfg)
+        logging.shutdown()
+    print('\nThe run can start.')
+
+
+def message(error: Exception) -> str:
+    """What an error says; KeyError quotes it, and OSError puts a number before it."""
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    if isinstance(error, OSError) and error.strerror and error.filename is None:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def read_config(path: str, options: dict[str, Any]) -> Config:

@@ -17,6 +17,10 @@ _DETERMINISTIC = {
 }
 
 
+class DataError(RuntimeError):
+    """A sample cannot be read, or its transforms fail on it."""
+
+
 class SeededDataset(Dataset):
     """Gives every sample a random state of its own.
 
@@ -26,6 +30,9 @@ class SeededDataset(Dataset):
 
     Args:
         dataset: The data set; its pipeline may use the global generators of Python, NumPy and PyTorch.
+
+    Raises:
+        DataError: From ``[]``, where a sample cannot be read; it names the file.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -42,10 +49,22 @@ class SeededDataset(Dataset):
     def __getitem__(self, key: Key) -> Any:
         index, seed, *view = key
         seed_everything(seed)
-        sample = self.dataset[index]
+        try:
+            sample = self.dataset[index]
+        except Exception as error:
+            raise DataError(f'training sample {index}{self._file(index)} cannot be read: {type(error).__name__}: '
+                            f'{error}') from error
         if isinstance(sample, dict) and 'data_samples' in sample:
             sample['data_samples'].set_metainfo({INDEX: index, **({VIEW: view[0]} if view else {})})
         return sample
+
+
+    def _file(self, index: int) -> str:
+        """The file behind a sample, for messages."""
+        try:
+            return f' ({self.dataset.get_data_info(index)["img_path"]})'
+        except (AttributeError, KeyError):
+            return ''
 
 
 class PhaseSampler(Sampler[Key]):

@@ -293,6 +293,25 @@ class Distiller(BaseModel):
         """Names of all that can be active: the spots in the order of the forward, then what belongs to them."""
         return list(self._spots())
 
+    def spot_shapes(self, shape: Sequence[int]) -> dict[str, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]]:
+        """The shapes of the features that are compared, before any connector.
+
+        Args:
+            shape: ``(C, H, W)`` of an image.
+
+        Returns:
+            For each spot those of the student's modules, and those of the teacher's (none where there is no teacher).
+        """
+        sides: list[dict[str, Tensor]] = []
+        for side in ('student', 'teacher'):
+            wanted = {module for spot in self.spots.values() for module in names(getattr(spot, side))}
+            network = self.student_network if side == 'student' else self.teacher_network if self.teacher else None
+            sides.append(self._features(network, shape, wanted) if network is not None and wanted else {})
+        spots: Iterable[Any] = self.spots.values()
+        return {spot.name: ([tuple(sides[0][module].shape[1:]) for module in names(spot.student)],
+                            [tuple(sides[1][module].shape[1:]) for module in names(spot.teacher) if sides[1]])
+                for spot in spots}
+
     def _spots(self) -> dict[str, Spot | Reproduction]:
         spots: dict[str, Any] = {str(spot.name): spot for spot in self.spots.values()}
         return {**spots, **{f'{name}.teacher': spot.reproduction for name, spot in spots.items() if spot.reproduction}}
@@ -516,6 +535,27 @@ class Distiller(BaseModel):
                 lambda: self.student(inputs, data_samples, mode='loss'),
                 replay=replayed(self.student_network, own, features, notes['student']))
         return self.router.losses(_task_loss(mixed), _task_loss(outputs), gates)
+
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Adds up the losses of a step, see MMEngine's ``BaseModel``.
+
+        Args:
+            losses: What :meth:`loss` gave.
+
+        Returns:
+            Their sum, and what is logged.
+
+        Raises:
+            FloatingPointError: The sum is not finite; the losses that are not are named. Nothing has been learnt from
+                them: half precision is unscaled here, so that ``GradScaler`` skips steps as it always does.
+        """
+        total, logged = super().parse_losses(losses)
+        if not torch.isfinite(total):
+            bad = [f'{name} is {value.item()}' for name, value in logged.items()
+                   if 'loss' in name and not torch.isfinite(value)]
+            parts_of_it = [entry for entry in bad if not entry.startswith('loss ')]
+            raise FloatingPointError(f'the loss is not finite: {", ".join(parts_of_it or bad)}')
+        return total, logged
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any]:
         """What the evaluator gets.

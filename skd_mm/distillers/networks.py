@@ -5,7 +5,6 @@ import glob
 import importlib.util
 import logging
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.runner.checkpoint import _load_checkpoint
-from torch import nn
+from torch import Tensor, nn
 
 import skd_mm
+from skd_mm.checkpoint import CheckpointError
 from skd_mm.utils import did_you_mean
 
-_KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'stages')
+KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'stages')
 
 
 def find_config(path: str) -> str:
@@ -73,11 +73,11 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
         KeyError: An unknown key, or a config without a model.
     """
     if 'type' in cfg:
-        return ConfigDict({key: value for key, value in cfg.items() if key == 'type' or key not in _KEYS}), None
+        return ConfigDict({key: value for key, value in cfg.items() if key == 'type' or key not in KEYS}), None
     for key in cfg:
-        if key not in _KEYS:
-            raise KeyError(f'model.{role} has no key {key!r}{did_you_mean(key, [*_KEYS, "type"])} '
-                           f'(it takes {list(_KEYS)}, or a model config with `type`)')
+        if key not in KEYS:
+            raise KeyError(f'model.{role} has no key {key!r}{did_you_mean(key, [*KEYS, "type"])} '
+                           f'(it takes {list(KEYS)}, or a model config with `type`)')
     if 'cfg' not in cfg:
         raise KeyError(f'model.{role} needs `cfg`, the path of a config, or a model config with `type`')
     config = copy.deepcopy(cfg['cfg']) if isinstance(cfg['cfg'], Config) else read_config(cfg['cfg'])
@@ -158,14 +158,18 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, or of another architecture: weights are missing, unknown, or of another shape.
+        ValueError: The file is damaged, would run code when it is loaded, or is of another architecture: weights are
+            missing, unknown, or of another shape.
     """
     path = find_checkpoint(checkpoint, role)
     try:
         loaded = _load_checkpoint(path, map_location='cpu', logger='silent')
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f'model.{role}.checkpoint: {path} cannot be read, it may be damaged: {error}') from error
-    weights = student_weights(loaded.get('state_dict', loaded))
+    except CheckpointError as error:
+        raise CheckpointError(f'model.{role}.checkpoint: {error}') from error
+    inside = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else None
+    if not isinstance(inside, Mapping) or not all(isinstance(value, Tensor) for value in inside.values()):
+        raise CheckpointError(f'model.{role}.checkpoint: {path} holds no weights of a network')
+    weights = student_weights(inside)
     own = network.state_dict()
     faults = [f'missing {key}' for key in own if key not in weights]
     faults += [f'unknown {key}' for key in weights if key not in own]

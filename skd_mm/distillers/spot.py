@@ -14,7 +14,7 @@ from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, build
 from skd_mm.routing import gated
 from skd_mm.utils import did_you_mean
 
-_KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
+KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
          'weight', 'stage')
 Modules = str | tuple[str, ...]
 
@@ -40,8 +40,8 @@ def spot_configs(cfg: str | Mapping[str, Any],
     """
     full: dict[str, Any] = dict(student=cfg) if isinstance(cfg, str) else dict(cfg)
     for key in full:
-        if key not in _KEYS:
-            raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, _KEYS)} (there are {_KEYS})')
+        if key not in KEYS:
+            raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, KEYS)} (there are {KEYS})')
     if 'stage' in full:
         return [spot for stage in _stage_configs(full, pairs()) for spot in spot_configs(stage, pairs)]
     if 'student' not in full:

@@ -10,6 +10,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from skd_mm.registry import HOOKS
 from skd_mm.utils import did_you_mean, replace_synced
 
+from .resume import choose_checkpoint
+
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
 _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
 SPOT_LOSS = 'spot_loss'
@@ -71,6 +73,10 @@ class PhaseCheckpointHook(Hook):
         keep = hook.max_keep_ckpts
         return cls(save_best=save_best, rule=rules[0], max_keep_ckpts=keep if keep == -1 else max(keep, 2))
 
+    def before_run(self, runner: Any) -> None:
+        """Chooses the file that a run is resumed from."""
+        choose_checkpoint(runner, keys=('schedule', 'best'))
+
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keeps the weights if they are the phase's best."""
         phase = runner.train_loop.phase
@@ -92,8 +98,9 @@ class PhaseCheckpointHook(Hook):
     def after_step(self, runner: Any, due: bool) -> None:
         """Saves a state to resume from, behind the validation that was due with it."""
         if due:
-            self.last = f'iter_{runner.train_loop.iter}.pth'
-            self._write(runner, self.last, save_optimizer=True)
+            name = f'iter_{runner.train_loop.iter}.pth'
+            self._write(runner, name, save_optimizer=True)
+            self.last = name
             if is_main_process():
                 self._point_at_last(runner)
 
@@ -182,6 +189,9 @@ class PhaseCheckpointHook(Hook):
                                    meta=dict(epoch=loop.epoch, iter=loop.iter))
             if is_main_process():
                 replace_synced(folder / unfinished, folder / name)
+        except OSError as error:
+            reason = f'the checkpoint {name} could not be written to {folder} ({error.strerror or error})'
+            raise type(error)(error.errno, reason) from error
         finally:
             if is_main_process():
                 (folder / unfinished).unlink(missing_ok=True)

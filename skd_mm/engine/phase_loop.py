@@ -31,7 +31,7 @@ from .log_processor import PhaseLogProcessor
 from .phase_hook import PhaseHook
 
 # What a schedule decides instead of MMEngine's loops.
-_LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
+LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
 # What of a config says where a run is, and not what it does.
 _LOCATIONS = ('work_dir', 'experiment_name', 'resume', 'load_from', 'launcher')
 
@@ -64,8 +64,8 @@ class PhaseLoop(BaseLoop):
 
     def __init__(self, runner: Any, dataloader: dict[str, Any], **lengths: Any) -> None:
         for key in lengths:
-            if key not in _LENGTHS:
-                raise ValueError(f'train_cfg: PhaseLoop takes no {key!r}{did_you_mean(key, _LENGTHS)}')
+            if key not in LENGTHS:
+                raise ValueError(f'train_cfg: PhaseLoop takes no {key!r}{did_you_mean(key, LENGTHS)}')
         if lengths:
             runner.logger.info(f'train_cfg: {lengths} are not used: the schedule gives the lengths of its phases')
         if not isinstance(dataloader, dict):
@@ -180,16 +180,29 @@ class PhaseLoop(BaseLoop):
             The model, behind its last phase.
         """
         self.runner.call_hook('before_train')
-        self._check_measure()
-        while True:
-            self._run_phase()
-            if self.index + 1 == len(self.phases):
-                break
-            self._hand_over()
+        try:
+            self._check_measure()
+            while True:
+                self._run_phase()
+                if self.index + 1 == len(self.phases):
+                    break
+                self._hand_over()
+        except Exception as error:
+            kept = self.checkpoints.last
+            self.runner.logger.error(
+                f'{self._place()}: the run stops with a {type(error).__name__}; '
+                + (f'the last checkpoint is {kept}, and --resume goes on from there' if kept else
+                   'there is no checkpoint yet'))
+            raise
         if self.distiller.cache is not None:
             self.distiller.cache.remove()
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def _place(self) -> str:
+        """Where the run stands, for messages."""
+        return (f'phase {self.index + 1}/{len(self.phases)} {self.phase.name}, iteration {self.phase_iter + 1} of '
+                f'{self.length(self.phase)}')
 
     def _check_phases(self) -> None:
         """Finds what is wrong with any phase before the first one starts."""
@@ -236,14 +249,19 @@ class PhaseLoop(BaseLoop):
         """Puts the parts that know of phases where the config has MMEngine's."""
         runner = self.runner
         hooks = runner._hooks
-        for i, hook in enumerate(hooks):
-            if isinstance(hook, CheckpointHook):
-                hooks[i] = PhaseCheckpointHook.in_place_of(hook)
-            elif isinstance(hook, LoggerHook):
+        # One hook writes: the config's own, wherever it stands, else what MMEngine's was told (by default, or last).
+        given = [hook for hook in hooks if isinstance(hook, PhaseCheckpointHook)]
+        if len(given) > 1:
+            raise ValueError('the config has several PhaseCheckpointHooks; give one, as `default_hooks.checkpoint`')
+        replaced = [hook for hook in hooks if isinstance(hook, CheckpointHook)]
+        self.checkpoints = given[0] if given else (
+            PhaseCheckpointHook.in_place_of(replaced[-1]) if replaced else PhaseCheckpointHook())
+        hooks[:] = [hook for hook in hooks if not isinstance(hook, CheckpointHook)]
+        if not given:
+            runner.register_hook(self.checkpoints)
+        for hook in hooks:
+            if isinstance(hook, LoggerHook):
                 hook.log_metric_by_epoch = False
-        if not any(isinstance(hook, PhaseCheckpointHook) for hook in hooks):
-            runner.register_hook(PhaseCheckpointHook())
-        self.checkpoints: PhaseCheckpointHook = next(h for h in hooks if isinstance(h, PhaseCheckpointHook))
         if not any(isinstance(hook, PhaseHook) for hook in hooks):
             runner.register_hook(PhaseHook())
         if self.distiller.router is not None and not any(isinstance(hook, KeepRateHook) for hook in hooks):
@@ -351,10 +369,12 @@ class PhaseLoop(BaseLoop):
         trainable = self.distiller.trainable()
         indices = self._indices[phase.fraction]
         state = f'resumed behind iteration {self.phase_iter} of' if self._resumed else 'phase'
+        used = self.epoch_length(phase) * self.batch_size * get_world_size()
         runner.logger.info(
             f'{state} {self.index + 1}/{len(self.phases)} {phase.name}: trains '
             f'{sum(p.numel() for p in trainable.values()):,} parameters in {phase.train}; spots {list(phase.spots)}; '
-            f'task loss {"on" if phase.task else "off"}; {len(indices)} images, {self.length(phase)} iterations')
+            f'task loss {"on" if phase.task else "off"}; {len(indices)} of {len(self.dataset)} images, {used} used an '
+            f'epoch; {self.length(phase)} iterations')
         if phase.fraction < 1 and is_main_process():
             write_fraction(Path(runner.work_dir) / f'fraction_{phase.fraction:g}_seed_{self.recipe.fraction_seed}.txt',
                            sample_names(self.dataset, indices), phase.fraction, self.recipe.fraction_seed)
@@ -408,6 +428,8 @@ class PhaseLoop(BaseLoop):
             runner.call_hook('after_step', due=saves)
             due = due and not saves
         self.stop_training = False
+        if self.distiller.cache is not None:
+            runner.logger.info(f'phase {phase.name}: the cache holds {self.distiller.cache.summary()}')
         runner.call_hook('after_phase')
 
     def _run_iter(self, batch: Any) -> None:
@@ -416,7 +438,10 @@ class PhaseLoop(BaseLoop):
         # What an iteration draws (dropout, mixup, gates) depends on where it stands, not on how the run got there.
         seed_everything(derive_seed(self.seed, 'step', self.index, self.phase_iter, get_rank()))
         runner.call_hook('before_train_iter', batch_idx=batch_idx, data_batch=batch)
-        outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        try:
+            outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        except FloatingPointError as error:
+            raise FloatingPointError(f'{self._place()}: {error}') from None
         runner.call_hook('after_train_iter', batch_idx=batch_idx, data_batch=batch, outputs=outputs)
         self._iter += 1
         self.phase_iter += 1
@@ -440,10 +465,10 @@ class PhaseLoop(BaseLoop):
         following = self.phases[self.index + 1]
         # Without validation there is no best.
         handover = following.handover if self.runner.val_loop is not None else 'last'
-        file = self.checkpoints.handover_file(self.runner, self.phase.name, handover)
-        self.runner.logger.info(f'phase {following.name} starts from {file} ({handover} of {self.phase.name})')
         if is_main_process():
-            # The others get the weights when the model is wrapped.
+            # Whoever has written the file knows that it is there. The others get the weights when the model is wrapped.
+            file = self.checkpoints.handover_file(self.runner, self.phase.name, handover)
+            self.runner.logger.info(f'phase {following.name} starts from {file} ({handover} of {self.phase.name})')
             weights = _load_checkpoint(str(file), map_location='cpu', logger='silent')['state_dict']
             self.distiller.load_state_dict(weights)
         self.index += 1

@@ -20,6 +20,8 @@ class SpotLossMetric(BaseMetric):
         **kwargs: As for MMEngine's ``BaseMetric``.
     """
 
+    default_prefix = ''  # none, and no warning that there is none
+
     def __init__(self, average: str = 'samples', **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if average not in ('samples', 'batches'):

@@ -18,8 +18,8 @@ _SHORT = ' (short)'
 class FeatureCache:
     """Keeps features of single samples, in memory up to a limit and in files beyond it.
 
-    A sample is stored with the first batch that holds it. Beyond the limits nothing more is stored, and what is not
-    there is computed each time, so the limits change the speed and never the result.
+    A sample is stored with the first batch that holds it. Beyond the limits, or where memory ends before them, nothing
+    more is stored, and what is not there is computed each time, so that changes the speed and never the result.
 
     Args:
         memory: Bytes that may be kept in memory.
@@ -34,6 +34,7 @@ class FeatureCache:
         self.bytes = 0
         self.full = False
         self._samples: dict[Hashable, dict[str, Any]] = {}
+        self._inside: list[Hashable] = []
         self._memory_full = False
         self._opened = False
 
@@ -68,13 +69,22 @@ class FeatureCache:
         kept = self._shortened(features)
         new = {key: i for i, key in enumerate(keys) if key not in self._samples}
         for key, i in list(new.items()):
-            sample = {name: map_tensors(lambda feature, i=i: feature[i].detach().clone(), feature)
-                      for name, feature in kept.items()}
+            if self._memory_full:
+                break
+            try:
+                sample = {name: map_tensors(lambda feature, i=i: feature[i].detach().clone(), feature)
+                          for name, feature in kept.items()}
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._make_room()
+                break
             size = sum(tensor.nbytes for tensor in tensors(sample))
-            self._memory_full = self._memory_full or self.bytes + size > self.memory
+            self._memory_full = self.bytes + size > self.memory
             if self._memory_full:
                 break
             self._samples[key] = sample
+            self._inside.append(key)
             self.bytes += size
             del new[key]
         if new and not self.full:
@@ -100,6 +110,21 @@ class FeatureCache:
             room += f' of memory and {self.files.bytes / 2**30:.2f} GiB of disk'
         print_log(f'the feature cache is full with {len(self._samples)} samples in {room}: the other samples are '
                   'computed each time they are needed', logger='current', level=logging.WARNING)
+
+    def _make_room(self) -> None:
+        """Gives a tenth back, as what follows in the step needs memory too, and keeps nothing more in memory."""
+        self._memory_full = True
+        for late in self._inside[len(self._inside) * 9 // 10:]:
+            self.bytes -= sum(tensor.nbytes for tensor in tensors(self._samples.pop(late)))
+        print_log(f'there is no more memory for the feature cache than {self.bytes / 2**30:.3f} GiB: it keeps no more '
+                  'samples there', logger='current', level=logging.WARNING)
+
+    def summary(self) -> str:
+        """What it holds, for the log."""
+        features = [name.replace(':', ' ') for name in next(iter(self._samples.values()), ())]
+        disk = f' and {self.files.bytes / 2**30:.3f} GiB of disk' if self.files is not None else ''
+        return (f'{len(self._samples)} samples in {self.bytes / 2**30:.3f} GiB of memory{disk}, of each the '
+                f'{", ".join(features)}')
 
     def _open(self) -> None:
         # What features depend on is known when the first ones are asked for, not before: weights may yet be loaded.
@@ -127,6 +152,11 @@ def _stack(parts: list[Tensor]) -> Tensor:
 def _restored(features: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removesuffix(_SHORT): map_tensors(torch.Tensor.float, feature) if name.endswith(_SHORT) else feature
             for name, feature in features.items()}
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # The CPU's allocator has no error of its own.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -625,7 +625,6 @@ def test_a_concat_dataset_is_opened(tmp_path):
     assert runner.train_loop.epoch_length(runner.train_loop.phase) == 6
 
 
-@pytest.mark.xfail(strict=True, reason='bug 36')
 def test_there_is_one_checkpoint_hook_wherever_it_is_written(tmp_path):
     runner = build(tmp_path, custom_hooks=[dict(type='skd_mm.PhaseCheckpointHook', save_best='mAcc')])
     assert [type(hook).__name__ for hook in runner.hooks].count('PhaseCheckpointHook') == 1

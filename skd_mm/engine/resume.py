@@ -1,0 +1,117 @@
+"""Which checkpoint a run that is resumed goes on from."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.logging import print_log
+
+from skd_mm.checkpoint import CheckpointError, read_checkpoint
+
+_NAME = re.compile(r'^(iter|epoch)_(\d+)\.pth$')
+_KEYS = ('meta', 'state_dict', 'message_hub', 'optimizer')
+
+
+def choose_checkpoint(runner: Any, keys: tuple[str, ...] = ()) -> None:
+    """Lets a Runner that resumes go on from the newest checkpoint of its work directory that can be used.
+
+    Nothing is done where the user has named a file with ``load_from``. The first process chooses, the others are told.
+
+    Args:
+        runner: The Runner, before it loads anything.
+        keys: What must be in the checkpoint beside what every Runner writes.
+
+    Raises:
+        CheckpointError: There are checkpoints, and none of them can be used; the message says why, one by one.
+    """
+    if not runner._resume or runner._load_from is not None:
+        return
+    chosen: list[Any] = [None, None]
+    if is_main_process():
+        try:
+            chosen[0] = find_resumable(runner.work_dir, keys)
+        except CheckpointError as error:
+            chosen[1] = str(error)
+    broadcast_object_list(chosen)
+    if chosen[1] is not None:
+        raise CheckpointError(chosen[1])
+    runner._load_from = chosen[0]
+    if chosen[0] is None:
+        runner._resume = False
+        runner.logger.warning(f'there is no checkpoint to resume from in {runner.work_dir}: the run starts from its '
+                              'beginning')
+
+
+def find_resumable(folder: str | os.PathLike, keys: tuple[str, ...] = ()) -> str | None:
+    """The newest checkpoint in a folder that is whole and can be resumed from.
+
+    ``last_checkpoint`` says which is the newest; where that file is damaged or foreign the one before it is taken, and
+    so on, with a warning that says so.
+
+    Args:
+        folder: The work directory.
+        keys: What must be in the checkpoint beside what every Runner writes.
+
+    Returns:
+        Its path; None where there is no checkpoint at all.
+
+    Raises:
+        CheckpointError: There are checkpoints, and none of them can be used; the message says why, one by one.
+    """
+    faults: list[str] = []
+    for path in _candidates(Path(folder)):
+        fault = _fault(path, keys)
+        if fault is None:
+            for line in faults:
+                print_log(f'{line}; resuming from {path.name}, the one before it', 'current', logging.WARNING)
+            return str(path)
+        faults.append(fault)
+    if faults:
+        raise CheckpointError(f'no checkpoint in {folder} can be resumed from: ' + '; '.join(faults)
+                              + '. To begin anew, leave --resume out')
+    return None
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    """The one that was written last, and the others from the newest to the oldest."""
+    pointer, last = folder / 'last_checkpoint', None
+    if pointer.is_file():
+        # The folder may have been moved; what is damaged need not be text.
+        named = Path(pointer.read_text(errors='replace').strip())
+        last = next((path for path in (folder / named.name, named) if named.name and _is_file(path)), None)
+        if last is None:
+            print_log(f'{pointer} names {str(named)[:200]!r}, which is not there', 'current', logging.WARNING)
+    if last is not None:
+        yield last
+    files = [(int(match[2]), path) for path in folder.glob('*.pth') if (match := _NAME.match(path.name))]
+    of_last = _NAME.match(last.name) if last is not None else None
+    for number, path in sorted(files, reverse=True):
+        # What is behind the newest is of an earlier run that had this folder.
+        if of_last is None or number < int(of_last[2]):
+            yield path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file may have
+        return False
+
+
+def _fault(path: Path, keys: tuple[str, ...]) -> str | None:
+    """What is wrong with a file, or None."""
+    try:
+        checkpoint = read_checkpoint(path, 'cpu')
+    except (CheckpointError, OSError) as error:
+        return str(error)
+    missing = [key for key in _KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        return f'{path} was not written by a training run to be resumed: it has no {missing}'
+    if any(key not in checkpoint for key in keys):
+        return (f'{path} was not written by a schedule; to start from its weights, give it as `load_from` without '
+                '--resume')
+    return None

@@ -1,0 +1,122 @@
+"""tools/train.py: what it looks at before anything is trained."""
+
+import logging
+
+import pytest
+
+from skd_mm.engine.phase_loop import PhaseLoop
+from tests.helpers import SPOTS, config, network
+
+MODEL = dict(type='skd_mm.Distiller', student=network(), teacher=network(6),
+             spots=[dict(student=name, connector='auto') for name in SPOTS])
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Writes the config of a toy run; gives its path."""
+
+    def write(changes=None, **top):
+        cfg = config(tmp_path / 'run', changes, **{'model': MODEL, **top})
+        cfg.pop('work_dir')
+        if cfg.model.type != 'skd_mm.Distiller':
+            cfg.pop('schedule')
+        cfg.dump(str(tmp_path / 'toy.py'))
+        return tmp_path / 'toy.py'
+
+    return write
+
+
+@pytest.fixture
+def train(run_tool, tmp_path, monkeypatch):
+    """Calls the tool in an empty working directory; gives the message that it ends with."""
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    level = logging.getLogger('mmengine').level
+
+    def call(*args):
+        try:
+            run_tool('train.py', *args)
+        except SystemExit as end:
+            return str(end)
+        finally:
+            logging.getLogger('mmengine').setLevel(level)
+        return ''
+
+    return call
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(toy, train, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(PhaseLoop, 'run', lambda self: pytest.fail('it trains'))
+    assert train(toy({'schedule.fraction': 0.5, 'schedule.overrides': dict(task_head=dict(handover='last'))}),
+                 '--dry-run') == ''
+    lines = capsys.readouterr().out
+    assert '4 phases, images of 3×12×12' in lines
+    assert '2/4 backbone.layers.1: 2 epochs, 6 of 12 images\n' \
+        '    trains   182 parameters in backbone.layers.1\n' \
+        '    spot     backbone.layers.1: student backbone.layers.1 4×12×12 → Conv1x1, teacher backbone.layers.1 ' \
+        '6×12×12: MSELoss\n' \
+        '    starts   from the best weights of backbone.layers.0\n' \
+        '    costs    0.' in lines
+    assert '    task     the losses of the student\n    starts   from the last weights' in lines
+    assert 'In all 8 iterations of 4 images' in lines
+    assert lines.rstrip().endswith('The run can start.')
+    assert [path.name for path in tmp_path.iterdir()] in (['here', 'toy.py'], ['toy.py', 'here'])
+    assert not list((tmp_path / 'here').iterdir())
+
+
+def test_a_dry_run_finds_what_a_run_would_stumble_over(toy, train, capsys):
+    assert train(toy({'model.teacher.checkpoint': 'nowhere.pth'}), '--dry-run').startswith(
+        "train: model.teacher.checkpoint: there is no file 'nowhere.pth'")
+    assert 'The run can start' not in capsys.readouterr().out
+    assert "phase 'x': its optim_wrapper or param_scheduler cannot be built" in train(toy(
+        schedule=dict(type='Phases', phase_epochs=1, phases=[
+            dict(name='x', train=['all'], task=1, optim_wrapper=dict(optimizer=dict(lr='fast')))])), '--dry-run')
+
+
+def test_a_dry_run_of_a_plain_config(toy, train, capsys):
+    assert train(toy(model=network(), train_cfg=dict(type='IterBasedTrainLoop', max_iters=1)),
+                 '--dry-run') == ''
+    assert capsys.readouterr().out.rstrip().endswith('The run can start.')
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'schedule.phase_epoch': 1}, "train: schedule.phase_epoch: a Stagewise schedule takes no 'phase_epoch'; did you "
+                                  "mean 'phase_epochs' or 'phase_iters'?"),
+    ({'schedul': dict()}, "train: schedul: there is no such key; did you mean 'schedule'?")])
+def test_a_misspelt_key_is_the_first_thing_that_is_said(toy, train, tmp_path, capsys, changes, message):
+    assert train(toy(changes)) == message
+    assert 'System environment' not in capsys.readouterr().out
+    assert not list((tmp_path / 'here').iterdir())
+
+
+def test_what_makes_no_sense_to_the_model_is_one_message_too(toy, train):
+    assert train(toy({'schedule.overrides': {'backbone.layers.7': dict(epochs=1)}})).startswith(
+        "train: schedule Stagewise, `overrides`: there is no phase 'backbone.layers.7'; did you mean")
+    assert train(toy({'model.spots': ['backbone.layer.1']})).startswith('train: model.spots: the student')
+
+
+@pytest.mark.parametrize(('count', 'resumed'), [(None, False), ('0', False), ('1', True), ('3', True)])
+def test_a_run_that_torchrun_starts_again_resumes_without_being_told(toy, train, monkeypatch, count, resumed):
+    seen = []
+    monkeypatch.setattr(PhaseLoop, 'run', lambda self: seen.append(self.runner._resume))
+    monkeypatch.setattr(PhaseLoop, '__init__', lambda self, runner, **kwargs: seen.append(runner.cfg.resume) or 1 / 0)
+    if count is None:
+        monkeypatch.delenv('TORCHELASTIC_RESTART_COUNT', raising=False)
+    else:
+        monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', count)
+    with pytest.raises(ZeroDivisionError):
+        train(toy())
+    assert seen == [resumed]
+
+
+def test_a_damaged_checkpoint_of_a_plain_run_is_passed_over(toy, train, tmp_path):
+    loop = dict(type='IterBasedTrainLoop', max_iters=4, val_interval=4)
+    path = toy(model=network(), train_cfg=loop, param_scheduler=[],
+               default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2)))
+    assert train(path) == ''
+    folder = tmp_path / 'here/work_dirs/toy'
+    before = (folder / 'iter_4.pth').read_bytes()
+    (folder / 'iter_4.pth').write_bytes(before[:-100])
+    assert train(path, '--resume') == ''
+    log = ''.join(path.read_text() for path in folder.glob('*/*.log'))
+    assert 'resuming from iter_2.pth, the one before it' in log
