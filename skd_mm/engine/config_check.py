@@ -164,7 +164,7 @@ def _distiller(cfg: Mapping[str, Any], scope: str | None) -> Iterator[str]:
         for i, spot in enumerate(spots):
             yield from _spot(spot, f'model.spots[{i}]')
     if cfg.get('router') is not None:
-        yield from _thing(root.MODELS, cfg['router'], 'model.router', SCOPE)
+        yield from _thing(root.MODELS, cfg['router'], 'model.router', SCOPE, default='Router')
 
 
 def _spot(spot: Any, path: str) -> Iterator[str]:
