@@ -135,7 +135,11 @@ class Distiller(BaseModel):
 
         shape = tuple(input_shape or (_input_channels(network), 64, 64))
         if self.teacher is not None:
-            self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
+            try:
+                self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
+            except RuntimeError as error:
+                raise ValueError('model.teacher.data_preprocessor and model.student.data_preprocessor do not go '
+                                 f'together: {error}') from error
         own_stages = student.get('stages'), teacher.get('stages') if teacher is not None else None
         pairs = functools.cache(lambda: self._stage_pairs(shape, *own_stages))
         if spots == 'backbone':

@@ -21,6 +21,9 @@ from skd_mm.utils import did_you_mean
 
 KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'stages')
 
+# The parts of a network that are built from configs of their own.
+PARTS = ('data_preprocessor', 'backbone', 'neck', 'decode_head', 'auxiliary_head', 'head', 'loss_decode', 'loss')
+
 
 def find_config(path: str) -> str:
     """Finds a config by its path.
@@ -106,6 +109,9 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
 
     Returns:
         The model.
+
+    Raises:
+        ValueError: It cannot be built; the message names the part at fault.
     """
     model_cfg, scope = network_config(cfg, role)
     if data_preprocessor is not None:
@@ -115,7 +121,23 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
         with MMENGINE_MODELS.switch_scope_and_registry(scope):
             pass
         model_cfg['_scope_'] = scope
-    return MMENGINE_MODELS.build(model_cfg)
+    try:
+        return MMENGINE_MODELS.build(model_cfg)
+    except Exception as error:
+        part = _part_at_fault(model_cfg)
+        raise ValueError(f'model.{role}{part} cannot be built: {type(error).__name__}: {error}') from error
+
+
+def _part_at_fault(cfg: Mapping[str, Any]) -> str:
+    """The path of the part of a network's config that cannot be built by itself, if there is one."""
+    for key in PARTS:
+        part = cfg.get(key)
+        if isinstance(part, Mapping) and 'type' in part:
+            try:
+                MMENGINE_MODELS.build(ConfigDict(dict(part, _scope_=part.get('_scope_', cfg.get('_scope_')))))
+            except Exception:
+                return f'.{key}{_part_at_fault(part)}'
+    return ''
 
 
 def find_checkpoint(pattern: str, role: str) -> str:

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from skd_mm.distillers.networks import KEYS as NETWORK_KEYS
-from skd_mm.distillers.networks import network_config
+from skd_mm.distillers.networks import PARTS, network_config
 from skd_mm.distillers.spot import KEYS as SPOT_KEYS
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, RECIPES, SCOPE
 from skd_mm.schedules import Phase
@@ -43,8 +43,9 @@ _PARTS: dict[str, dict[str, Registry]] = {
     'optim_wrapper': dict(optimizer=root.OPTIMIZERS),
     'evaluator': dict(metrics=root.METRICS),
     'visualizer': dict(vis_backends=root.VISBACKENDS),
-    'model': dict.fromkeys(('backbone', 'neck', 'decode_head', 'auxiliary_head', 'head', 'data_preprocessor',
-                            'loss_decode', 'router'), root.MODELS)}
+    'model': dict.fromkeys(PARTS, root.MODELS)}
+# Layers: their builders take further arguments, so that only their names are looked at.
+_LAYERS = ('norm_cfg', 'act_cfg', 'conv_cfg')
 
 
 class ConfigError(ValueError):
@@ -267,6 +268,10 @@ def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: 
                 yield f'{path}.{key}: a {kind.__name__} takes no {key!r}; did you mean {meant!r}?'
     if isinstance(kind_name, str) and '.' in kind_name and registry.name == 'model' and '_scope_' not in cfg:
         scope = scope or kind_name.partition('.')[0]
+    for key in _LAYERS if registry.name == 'model' else ():
+        layer = cfg.get(key)
+        if isinstance(layer, Mapping) and _find(registry, layer.get('type'), scope) is None:
+            yield _no_such(registry, layer.get('type'), f'{path}.{key}', scope)
     for key, part in _PARTS.get(registry.name, {}).items():
         if cfg.get(key) is not None:
             yield from _thing(part, cfg[key], f'{path}.{key}', scope)
@@ -274,7 +279,7 @@ def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: 
 
 def _find(registry: Registry, kind: Any, scope: str | None) -> Any:
     """The class of a name; what is no name is taken for a class."""
-    if not isinstance(kind, str):
+    if not isinstance(kind, str) or not kind:
         return kind if callable(kind) else None
     if registry.scope == SCOPE:
         return registry.get(kind.rpartition('.')[2]) if kind.rpartition('.')[0] in ('', SCOPE) else None
@@ -289,7 +294,10 @@ def _no_such(registry: Registry, kind: Any, path: str, scope: str | None) -> str
         with registry.switch_scope_and_registry(scope) as inner:
             names = [*inner.module_dict, *registry.module_dict]
             names += [f'{SCOPE}.{name}' for name in (registry.children.get(SCOPE) or registry).module_dict]
-    return f'{path}.type: there is no {registry.name} {kind!r}{did_you_mean(kind, names)}'
+    hint = did_you_mean(kind, sorted(set(names))) if isinstance(kind, str) else ''
+    if scope is None:
+        hint += '; the config has no `default_scope`, in which to look for more'
+    return f'{path}.type: there is no {registry.name} {kind!r}{hint}'
 
 
 def _arguments(kind: Any) -> tuple[set[str], bool]:

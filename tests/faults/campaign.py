@@ -5,8 +5,9 @@ each with SIGKILL at a random moment, resumes it (and kills it again now and the
 bit for bit, with a run that was left alone. The last line is ``kills=N differing=D``.
 
 ``python tests/faults/campaign.py --configs N --seed S`` gives ``tools/train.py`` configs that are wrong in one place
-each. What a person then reads must be one message that names the place; a traceback, or a message about something else,
-counts as unexplained, and so does a run that hangs. The last line is ``configs=N unexplained=U``.
+each. What a person then reads must be a message that names the key, the value or the part of the config; anything else
+counts as unexplained, a traceback whose last line does not name the very thing above all, and a run that hangs. The
+last line is ``configs=N unexplained=U``.
 
 Everything is imported once; each run is a process forked from there.
 """
@@ -402,13 +403,16 @@ class Mutation:
     """One thing that is wrong in a config.
 
     Attributes:
-        path: Where it was.
         what: What was done, for people.
-        words: Of these, one must be in the message.
+        words: Of these, one must be in the message: keys, values, or where it is.
     """
 
     def __init__(self, path: tuple, what: str, words: set[str]) -> None:
-        self.path, self.what, self.words = path, what, words
+        self.what = what
+        places = {'.'.join(str(part) for part in path[:i] if isinstance(part, str)) for i in range(2, len(path) + 1)}
+        # What a library says by itself must be about the very thing.
+        self.strong = {word for word in words if len(word) > 3 and word not in ('type', 'mode', 'size', 'name', 'None')}
+        self.words = words | places
 
 
 def nodes(value: Any, path: tuple = ()) -> Iterator[tuple]:
@@ -454,7 +458,7 @@ def mutate(cfg: dict[str, Any], draw: random.Random) -> Mutation:
             return Mutation(path, f'{where} = {new!r} (was {value!r})', {value, new, *near})
         if how == 'value':
             new = copy.deepcopy(draw.choice(WRONG))
-            if new == value and type(new) is type(value):
+            if new == value or (new is True and isinstance(value, int)):
                 continue
             owner[key] = new
             return Mutation(path, f'{where} = {new!r} (was {str(value)[:60]})', {*near, repr(new)} - {''})
@@ -512,8 +516,10 @@ def judge(message: str, mutation: Mutation) -> bool:
     kind, _, text = message.partition('\n')
     if kind == 'ended':
         return True  # it may be written so
+    if kind == 'hangs':
+        return False
     text = re.sub(r'\n  File .*', '', text, flags=re.DOTALL)
-    return kind == 'message' and any(word in text for word in mutation.words)
+    return any(word in text for word in (mutation.words if kind == 'message' else mutation.strong))
 
 
 def configs(count: int, seed: int, folder: Path, limit: float = 120) -> int:

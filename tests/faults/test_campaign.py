@@ -52,7 +52,8 @@ def test_a_difference_is_seen(tmp_path):
 
 @pytest.mark.parametrize(('message', 'explained'), [
     ('ended', True), ('message\ntrain: schedule.phase_epoch: …', True), ('message\ntrain: something else', False),
-    ('traceback\nTypeError: phase_epoch', False), ('hangs\nphase_epoch', False)])
+    ('traceback\nTypeError: schedule\n  File phase_epoch', False),
+    ('traceback\nTypeError: no phase_epoch', True), ('hangs\nphase_epoch', False)])
 def test_what_counts_as_an_explanation(message, explained):
     from tests.faults.campaign import Mutation, judge
     assert judge(message, Mutation(('schedule', 'phase_epochs'), '', {'phase_epochs', 'phase_epoch'})) == explained
