@@ -2,5 +2,6 @@
 
 from .per_image_iou import PerImageIoU
 from .spot_loss import SpotLossMetric
+from .verification import VerificationMetric
 
-__all__ = ['PerImageIoU', 'SpotLossMetric']
+__all__ = ['PerImageIoU', 'SpotLossMetric', 'VerificationMetric']

@@ -9,10 +9,11 @@ from .backbones import (
     ResNet,
     WideResNet,
 )
+from .classifiers import EmbeddingClassifier
 from .decode_heads import UNetHead
 from .necks import ConcatPooling
 
 __all__ = [
-    'CIFARVGG', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling', 'ResNet',
-    'UNetHead', 'WideResNet'
+    'CIFARVGG', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling',
+    'EmbeddingClassifier', 'ResNet', 'UNetHead', 'WideResNet'
 ]

@@ -18,7 +18,7 @@ def loaders(dataset, side, pipeline, metric, **metric_args):
 
 
 def run(tool, name, work_dir, changes, data):
-    """Trains what a config says, with other data, and with what ``changes`` it to be small."""
+    """Trains what a config says, with what ``changes`` it to be small, and with other data (or other whole keys)."""
     cfg = tool.read_config(str(CONFIGS / name), {'model.teacher.checkpoint': None, **changes})
     for key, value in data.items():
         cfg[key] = value
@@ -86,3 +86,24 @@ def test_sskd_on_unets_of_unequal_widths(tmp_path, tool):
     widths = [tuple(size[0] for size in spot.shapes) for spot in runner.model.spots.values()]
     assert widths == [(32, 64), (64, 128), (128, 256), (256, 512)]
     check_backbone_first(runner, learnt, 'mIoU', {'decode.loss_ce'})
+
+
+def test_face_recognition_with_margin_heads(tmp_path, tool):
+    """SSKD with ArcFace heads, as the paper evaluates it on faces, judged by verification."""
+    def network(width):
+        return dict(
+            type='skd_mm.EmbeddingClassifier',
+            backbone=dict(type='ResNet_CIFAR', depth=18, base_channels=width, stem_channels=width),
+            neck=[dict(type='GlobalAveragePooling'), dict(type='LinearNeck', in_channels=8 * width, out_channels=8)],
+            head=dict(type='ArcFaceClsHead', num_classes=CLASSES, in_channels=8, scale=8.))
+    data = loaders('ToyClsDataset', 32, [dict(type='PackInputs')], 'skd_mm.VerificationMetric', folds=2, far=[0.5])
+    data['val_dataloader']['dataset']['images'] = 6  # three pairs of one identity
+    data['model'] = dict(type='skd_mm.Distiller', student=network(4), teacher=network(8), spots='backbone')
+    changes = {'schedule.phase_epochs': 1, 'default_hooks.checkpoint.save_best': 'verification/accuracy'}
+    runner, learnt = run(tool, 'examples/resnet34_resnet18_in1k.py', tmp_path, changes, data)
+    check_backbone_first(runner, learnt, 'verification/accuracy', {'loss'})
+    measured = [line for line in log_lines(tmp_path) if 'verification/accuracy' in line]
+    assert len(measured) == 1 and {'verification/TAR@FAR=0.5'} <= measured[0].keys()
+    learns = runner.model.trainable()
+    assert 'student.head.norm_product.weight' in learns
+    assert all(name.startswith(('student.neck.', 'student.head.')) for name in learns)

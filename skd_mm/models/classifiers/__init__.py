@@ -1,0 +1,5 @@
+"""Classifiers."""
+
+from .embedding import EmbeddingClassifier
+
+__all__ = ['EmbeddingClassifier']
