@@ -22,23 +22,42 @@ DISTILLERS = {  # β, γ, and the spots: which stages, or one on pooled features
     'kd': (None, 1, []), 'fitnet': (1, 1, [2]), 'at': (1000, 2, 'all'), 'sp': (3000, 1, [-1]), 'cc': (.02, 1, 'pool'),
     'vid': (1, 2, 'all'), 'rkd': (1, 2, 'pool'), 'pkt': (30000, 1, 'pool'), 'ft': (200, 1, [-1]), 'nst': (50, 1, 'all'),
     'crd': (.8, 1, 'pool'), 'fsp': (1, 1, 'pairs')}
-# Each pair once in the quick part; each distiller is tried further below.
-QUICK = {f'sakd-at_{pair}_1xb64-240e_cifar100' for pair in PAIRS}
+# Each pair once, and each distiller for two networks that have little in common; one of all others is tried below.
+BUILT = [*(('at', pair) for pair in PAIRS),
+         *((method, 'resnet50_mobilenet-v2-1x') for method in DISTILLERS if method not in ('at', 'fsp'))]
+
+
+def stem(method, pair):
+    return f'sakd-{method}_{pair}_1xb64-240e_cifar100'
 
 
 def test_the_grid_is_whole():
-    expected = {f'sakd-{method}_{pair}_1xb64-240e_cifar100' for pair in PAIRS for method in DISTILLERS
-                if method != 'fsp' or PAIRS[pair][1]}
-    assert set(GRID) == expected
+    assert set(GRID) == {stem(method, pair) for pair in PAIRS for method in DISTILLERS
+                         if method != 'fsp' or PAIRS[pair][1]}
 
 
-@pytest.mark.parametrize('name', [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in GRID])
-def test_a_config_of_the_grid_is_what_its_name_says(name):
+@pytest.mark.parametrize('name', GRID)
+def test_a_config_of_the_grid_is_its_pair_and_its_distiller(name):
     cfg = Config.fromfile(CONFIGS / f'sakd/cifar100/{name}.py')
     method, teacher, student = name.removeprefix('sakd-').split('_')[:3]
-    channels, bias = PAIRS[f'{teacher}_{student}']
+    distiller = Config.fromfile(CONFIGS / f'_base_/distillers/{method}.py').distiller
+    pair = Config.fromfile(CONFIGS / f'_base_/pairs/{teacher}_{student}_cifar100.py')
+    assert cfg.model.spots == distiller.spots
+    assert cfg.model.router == dict(pair.model.router, gamma=distiller.gamma)
+    assert {role: cfg.model[role] for role in ('teacher', 'student')} == {
+        role: pair.model[role] for role in ('teacher', 'student')}
     assert cfg.model.teacher.cfg == f'configs/teachers/{teacher}_1xb64-240e_cifar100.py'
     assert cfg.model.student.cfg == f'configs/students/{student}_cifar100.py'
+    assert cfg.optim_wrapper.optimizer.lr == (.01 if 'net-v' in student else .05)
+    assert ('prepare' in cfg.schedule) == (method == 'ft')
+
+
+@pytest.mark.parametrize(('method', 'pair'), [
+    pytest.param(*case, marks=[] if case[0] == 'at' and 'resnet110' not in case[1] else pytest.mark.slow)
+    for case in BUILT])
+def test_pairs_and_distillers_are_what_the_table_says(method, pair):
+    cfg = Config.fromfile(CONFIGS / f'sakd/cifar100/{stem(method, pair)}.py')
+    channels, bias = PAIRS[pair]
     cfg.model.teacher.checkpoint = None
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
@@ -62,7 +81,6 @@ def test_a_config_of_the_grid_is_what_its_name_says(name):
     for phase in phases:
         model.activate(phase.train, phase.spots, phase.task)
     assert model.multi_path and phases[-1].epochs == 240
-    assert cfg.optim_wrapper.optimizer.lr == (.01 if 'net-v' in student else .05)
 
 
 @pytest.mark.parametrize('method', [*DISTILLERS])
