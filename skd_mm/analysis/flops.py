@@ -168,11 +168,11 @@ def images_of(phase: Phase, images: int | Callable[[float], int]) -> int:
 
 
 def equal_epochs(total: int, per_image: int, images: int, batch_size: int) -> int:
-    """The number of epochs that gives a one-phase baseline the same training cost.
+    """The number of epochs a phase that gives a baseline the same training cost.
 
     Args:
         total: Floating point operations that may be spent.
-        per_image: What the baseline spends an image and epoch.
+        per_image: What all phases of the baseline spend together, an image and epoch.
         images: Images that the baseline trains on.
         batch_size: Images an iteration.
 

@@ -29,6 +29,8 @@ def configs(tmp_path):
         "schedule = dict(type='Stagewise', phase_epochs=7, fraction=0.5)\n")
     (tmp_path / 'alone.py').write_text(f"{common}model = dict(type='skd_mm.Distiller', student={student})\n"
                                        "schedule = dict(type='NoTeacher', phase_epochs=1, fraction=0.5)\n")
+    (tmp_path / 'grows.py').write_text(
+        "_base_ = 'skd.py'\nschedule = dict(overrides={'task_head': dict(fraction=1.)})\n")
     return tmp_path
 
 
@@ -78,6 +80,13 @@ def test_epochs_of_a_baseline_that_costs_as_much(get_flops, configs):
     assert f'{other["epochs"]} epochs of 9 images' in said
 
 
+def test_a_baseline_of_several_phases_counts_them_all(get_flops, configs):
+    said, numbers = get_flops(configs / 'skd.py', '--images', 19, '--match', configs / 'skd.py')
+    other = numbers['match']
+    assert (other['phases'], other['epochs']) == (3, 7) and '7 epochs of 9 images in each of its phases' in said
+    assert other['per_image'] == sum(phase['truncated'] for phase in numbers['phases'])
+
+
 def test_a_plain_config(get_flops, configs):
     said, numbers = get_flops(configs / 'plain.py')
     assert list(numbers['networks']) == ['model'] and 'phases' not in numbers
@@ -90,7 +99,8 @@ def test_a_plain_config(get_flops, configs):
 @pytest.mark.parametrize('args, message', [
     (['skdd.py'], "did you mean 'skd.py'"),
     (['skd.py', '--match', 'alone.py'], 'give --images'),
-    (['skd.py', '--images', '20', '--match', 'skd.py'], 'has 3'),
+    (['skd.py', '--images', '20', '--match', 'plain.py'], 'plain.py has no schedule'),
+    (['skd.py', '--images', '20', '--match', 'grows.py'], 'grows.py see the fractions [0.5, 1.0]'),
     (['plain.py', '--match', 'alone.py'], 'has none'),
     (['skd.py', '--images', '3'], 'fewer than one batch of 4'),
     (['skd.py', '--shape', '1', '2', '3'], '--shape'),

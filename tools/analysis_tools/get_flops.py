@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=int, metavar='N',
                         help='size of the whole training set; that of the data set, if it is there')
     parser.add_argument('--match', metavar='CONFIG',
-                        help='a config of one phase: print how many epochs of it cost as much as the whole schedule')
+                        help='another distillation: print with how many epochs a phase it costs as much as this one')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='settings that replace those of the config, like schedule.fraction=0.1')
     args = parser.parse_args()
@@ -87,15 +87,18 @@ def count(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def match(path: str, total: int, images: int | Callable[[float], int], size: list[int] | None) -> dict[str, Any]:
-    """How long a one-phase schedule may train."""
+    """How long each phase of another schedule may be."""
     cfg = read_config(path)
     model, shape = build(cfg, size)
     phases = flops.config_phases(cfg, model) if isinstance(model, Distiller) and 'schedule' in cfg else []
-    if len(phases) != 1:
-        raise ValueError(f"--match takes a distiller's config with one phase; {path} has {len(phases)}")
-    cost = flops.schedule_cost(model, phases, shape)[0].truncated
+    fractions = {phase.fraction for phase in phases}
+    if len(fractions) != 1:
+        raise ValueError('--match takes a distillation whose phases see the same images; '
+                         + (f'those of {path} see the fractions {sorted(fractions)}' if phases
+                            else f'{path} has no schedule'))
+    cost = sum(phase.truncated for phase in flops.schedule_cost(model, phases, shape))
     seen = flops.images_of(phases[0], images)
-    return dict(config=path, images=seen, per_image=cost,
+    return dict(config=path, images=seen, phases=len(phases), per_image=cost,
                 epochs=flops.equal_epochs(total, cost, seen, batch_size(cfg)))
 
 
@@ -140,8 +143,9 @@ def report(numbers: dict[str, Any]) -> str:
         lines += ['', 'schedule: the data is not there; --images N gives the total']
     if 'match' in numbers:
         other = numbers['match']
+        each = 'each of its phases' if other['phases'] > 1 else 'its phase'
         lines += ['', f'{other["config"]}: {other["per_image"] / GIGA:.3f} GFLOPs an image; {other["epochs"]:,} epochs '
-                  f'of {other["images"]:,} images cost as much as the schedule without a cache']
+                  f'of {other["images"]:,} images in {each} cost as much as the schedule without a cache']
     return '\n'.join(lines)
 
 
