@@ -171,7 +171,8 @@ def test_the_log_says_what_is_kept():
     assert {'router.loss', 'router.keep_loss', 'router.ratio', 'router.keep.logits'} <= policy.keys()
 
 
-def test_activation_checkpointing_gives_the_same_gradients():
+@pytest.mark.parametrize('option', ['with_cp', 'gradient_checkpointing'])
+def test_activation_checkpointing_gives_the_same_gradients(option):
     def resnet(with_cp):
         cfg = network()
         cfg['backbone'] = dict(type='mmseg.ResNetV1c', depth=18, base_channels=4, stem_channels=4, with_cp=with_cp,
@@ -181,9 +182,11 @@ def test_activation_checkpointing_gives_the_same_gradients():
 
     spots = [dict(stage='all', loss=dict(type='ATLoss')), LOGITS]
     gradients = []
-    for with_cp in (False, True):
+    for on in (False, True):
         torch.manual_seed(0)
-        distiller = build_distiller(resnet(with_cp), resnet(False), spots=spots, router={}).train()
+        with_cp = on and option == 'with_cp'
+        distiller = build_distiller(resnet(with_cp), resnet(False), spots=spots, router={},
+                                    gradient_checkpointing=on and option == 'gradient_checkpointing').train()
         assert distiller.spot_names() == ['stage1', 'stage2', 'stage3', 'stage4', 'logits']
         torch.manual_seed(1)
         total(distiller.loss(*batch(3, side=24))).backward()
