@@ -22,6 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--iters', type=int, default=20, help='timed iterations a phase and mode')
     parser.add_argument('--warmup', type=int, default=2, help='iterations before them')
     parser.add_argument('--phases', nargs='+', default=[], metavar='NAME', help='only these phases')
+    parser.add_argument('--grow', type=int, nargs='+', metavar='FACTOR',
+                        help='instead, time the one phase of --phases, cached, with that many times the data: from '
+                        'memory to the disk')
     parser.add_argument('--no-validation', action='store_true', help='leave out validation')
     parser.add_argument('--clock', choices=list(benchmark.CLOCKS), default='wall',
                         help='cpu counts the time of this process alone, for a machine that does something else, too')
@@ -33,6 +36,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.iters < 1 or args.warmup < 1:
         parser.error('--iters and --warmup must be 1 or more')
+    if args.grow and len(args.phases) != 1:
+        parser.error('--grow takes one phase: give it with --phases')
     return args
 
 
@@ -45,18 +50,27 @@ def main() -> None:
         cfg = Config.fromfile(find_config(args.config))
         cfg.merge_from_dict(args.cfg_options)
         with tempfile.TemporaryDirectory() as folder:
-            numbers = benchmark.benchmark(
-                benchmark.quiet(cfg, folder), args.iters, args.warmup, args.compare, args.phases,
-                not args.no_validation, args.clock, say=lambda line: print(line, flush=True))
+            cfg = benchmark.quiet(cfg, folder)
+            if args.grow:
+                numbers: dict[str, Any] = dict(growth=benchmark.growth(cfg, args.grow, args.phases[0], clock=args.clock, say=say))
+            else:
+                numbers = benchmark.benchmark(cfg, args.iters, args.warmup, args.compare, args.phases,
+                                              not args.no_validation, args.clock, say)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise SystemExit(f'benchmark: {error.args[-1] if isinstance(error, KeyError) else error}') from error
     numbers = dict(config=args.config, options={key: str(value) for key, value in args.cfg_options.items()}, **numbers)
-    print(report(numbers))
+    if not args.grow:
+        print(report(numbers))
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
-    if args.plot:
+    if args.plot and not args.grow:
         plot(numbers, args.plot)
+
+
+def say(line: str) -> None:
+    """Prints a line at once."""
+    print(line, flush=True)
 
 
 def report(numbers: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from skd_mm.distillers.distiller import sample_keys
 from skd_mm.distillers.spot import names, pick
 from skd_mm.features import stand_in
 from skd_mm.features.nests import map_tensors
-from skd_mm.utils import INDEX
+from skd_mm.utils import INDEX, did_you_mean
 
 CLOCKS: dict[str, Callable[[], float]] = dict(wall=time.perf_counter, cpu=time.process_time)
 # More GiB than there are: what the cache would need is printed, and a machine that lacks it is the user's to know.
@@ -270,6 +270,59 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
         memory_ratio=max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
         ms_loader=_loader_time(truncated.loop), clock=clock, iters=iters, threads=torch.get_num_threads(),
         device=str(next(truncated.loop.distiller.parameters()).device)))
+
+
+def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 3, clock: str = 'wall',
+           say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Times the first epochs of a cached phase as the data grows out of memory onto the disk.
+
+    Args:
+        cfg: What :func:`quiet` gave. What its ``schedule.fraction`` needs is the limit of the memory.
+        factors: How many times that fraction, the first one is 1.
+        phase: Name of the phase.
+        epochs: How many, the one that fills the cache among them.
+        clock: As for :func:`benchmark`.
+        say: Gets a line a factor.
+
+    Returns:
+        A dict a factor: ``images``, ``memory_mib``, ``disk_mib``, ``seconds`` and ``against_linear``, the time an image
+        and epoch against that of the first.
+
+    Raises:
+        ValueError: There is no such phase, or no such fraction.
+    """
+    logging.getLogger('mmengine').setLevel(logging.ERROR)
+    found: list[dict[str, Any]] = []
+    limit: float | None = None
+    for factor in factors:
+        grown = copy.deepcopy(cfg)
+        grown.schedule.fraction = cfg.schedule.get('fraction', 1.) * factor
+        mode = Mode(grown, _UNLIMITED if limit is None else dict(memory=limit, disk=_UNLIMITED))
+        MMLogger.get_current_instance().setLevel(logging.ERROR)
+        loop, names_ = mode.loop, [each.name for each in mode.loop.phases]
+        if phase not in names_:
+            raise ValueError(f'there is no phase {phase!r}{did_you_mean(phase, names_)}')
+        mode.begin(names_.index(phase))
+        batches = iter(loop.dataloader)
+        mode.step(next(batches))  # what happens once
+        count = epochs * loop.epoch_length(loop.phase)
+        start = CLOCKS[clock]()
+        for batch in islice(batches, count):
+            mode.step(batch)
+        _synchronise()
+        spent = CLOCKS[clock]() - start
+        cache = loop.distiller.cache
+        # A sample that is just too large for the rest of the memory goes on disk.
+        limit = limit or cache.bytes / 2**30
+        entry = dict(images=len(loop._indices[loop.phase.fraction]), iterations=count, seconds=spent,
+                     memory_mib=cache.bytes / 2**20, disk_mib=(cache.files.bytes if cache.files else 0) / 2**20)
+        each = spent / (count * loop.batch_size)
+        found.append(dict(entry, ms_an_image=each * 1e3, against_linear=each * 1e3 / (
+            found[0]['ms_an_image'] if found else each * 1e3)))
+        cache.remove()
+        say(f'{entry["images"]:6} images: {entry["memory_mib"]:8.0f} MiB in memory, {entry["disk_mib"]:8.0f} MiB on '
+            f'disk, {each * 1e3:8.2f} ms an image and epoch, {found[-1]["against_linear"]:.2f} x linear')
+    return found
 
 
 def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, validation: bool,

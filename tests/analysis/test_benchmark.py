@@ -115,6 +115,19 @@ def test_the_total_is_scaled_by_the_schedule_and_has_the_filling():
     assert (total['overhead'], total['overhead_cached']) == (pytest.approx(0.25), pytest.approx(0.5))
 
 
+def test_data_that_grows_out_of_memory(cfg):
+    said = []
+    with quick():
+        found = module.growth(cfg(images=32, schedule=dict(type='Stagewise', phase_epochs=9, fraction=0.25)), [1, 4],
+                              SPOTS[1], epochs=2, say=said.append)
+        with pytest.raises(ValueError, match='did you mean'):
+            module.growth(cfg(), [1], 'backbone.layers.9')
+    assert [entry['images'] for entry in found] == [8, 32] and len(said) == 2
+    assert found[0]['memory_mib'] > 0 == found[0]['disk_mib']
+    assert found[1]['memory_mib'] <= found[0]['memory_mib'] and found[1]['disk_mib'] > 2 * found[0]['memory_mib']
+    assert found[0]['against_linear'] == 1 and found[1]['ms_an_image'] > 0
+
+
 def test_peak_memory_is_what_a_step_holds_at_once():
     model = nn.Linear(2, 2)
     held = torch.zeros(2**20)
