@@ -52,7 +52,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             cfg = benchmark.quiet(cfg, folder)
             if args.grow:
-                numbers: dict[str, Any] = dict(growth=benchmark.growth(cfg, args.grow, args.phases[0], clock=args.clock, say=say))
+                numbers: dict[str, Any] = dict(
+                    growth=benchmark.growth(cfg, args.grow, args.phases[0], clock=args.clock, say=say))
             else:
                 numbers = benchmark.benchmark(cfg, args.iters, args.warmup, args.compare, args.phases,
                                               not args.no_validation, args.clock, say)
