@@ -6,10 +6,12 @@ import os
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.utils.data
+from torch import Tensor
 
 # Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
 INDEX = 'skd_mm_index'
@@ -46,6 +48,21 @@ def derive_seed(*parts: int | str) -> int:
     """
     digest = hashlib.blake2b('/'.join(map(str, parts)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, 'big')
+
+
+def label_of(sample: Any) -> Tensor | None:
+    """The ground truth of a data sample of mmsegmentation or mmpretrain.
+
+    Args:
+        sample: The data sample.
+
+    Returns:
+        Its class, ``[]``, or map of classes, ``[H, W]``; None where there is none, or several.
+    """
+    if 'gt_sem_seg' in sample:
+        return sample.gt_sem_seg.data[0]
+    label = sample.get('gt_label')
+    return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
 
 
 def seed_everything(seed: int) -> None:

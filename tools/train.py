@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from skd_mm.analysis.plan import plan
 from skd_mm.distillers.networks import find_config
 from skd_mm.engine.config_check import check_config
+from skd_mm.engine.prelude import run_prelude
 from skd_mm.engine.resume import choose_checkpoint
 
 
@@ -50,6 +51,7 @@ def main() -> None:
             dry_run(cfg)
             return
         check_writable(cfg.work_dir)
+        run_prelude(cfg)
         runner = build(cfg)
     except (AssertionError, KeyError, OSError, TypeError, ValueError) as error:
         # What a user can mend is said in one message, without the way that the program took to it.
@@ -102,7 +104,7 @@ def dry_run(cfg: Config) -> None:
     if 'schedule' in cfg:
         print(plan(cfg))
     with tempfile.TemporaryDirectory() as folder:
-        cfg = copy.deepcopy(cfg)
+        cfg = run_prelude(copy.deepcopy(cfg), dry=True)
         cfg.work_dir, cfg.log_level, cfg.resume = folder, 'ERROR', False
         cfg.visualizer = None
         build(cfg)

@@ -41,8 +41,9 @@ from skd_mm.losses import Feature
 from skd_mm.losses.base import parts
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
-from skd_mm.utils import INDEX, VIEW, did_you_mean
+from skd_mm.utils import INDEX, VIEW, did_you_mean, label_of
 
+from .adversary import Adversary, Case, Judges
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
 from .spot import Reproduction, Spot, names, pick, spot_configs
@@ -316,9 +317,10 @@ class Distiller(BaseModel):
                             [tuple(sides[1][module].shape[1:]) for module in names(spot.teacher) if sides[1]])
                 for spot in spots}
 
-    def _spots(self) -> dict[str, Spot | Reproduction]:
+    def _spots(self) -> dict[str, Spot | Reproduction | Adversary]:
         spots: dict[str, Any] = {str(spot.name): spot for spot in self.spots.values()}
-        return {**spots, **{f'{name}.teacher': spot.reproduction for name, spot in spots.items() if spot.reproduction}}
+        return {**spots, **{f'{name}.teacher': spot.reproduction for name, spot in spots.items() if spot.reproduction},
+                **{f'{name}.discriminator': Adversary(spot) for name, spot in spots.items() if spot.discriminator}}
 
     def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
                  task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None) -> None:
@@ -336,9 +338,13 @@ class Distiller(BaseModel):
         Raises:
             KeyError: A name does not exist; the closest ones are given.
             RuntimeError: A spot is active and there is no teacher.
-            ValueError: What is to be cached changes: BN of frozen modules, or of the teacher, is in training mode. Or
-                something is named that no loss reaches: the task loss is off, and it lies behind the last active spot.
+            ValueError: What is to be cached changes: BN of frozen modules, or of the teacher, is in training mode, or
+                the teacher draws its answers. Or something is named that no loss reaches: the task loss is off, and it
+                lies behind the last active spot.
         """
+        if cache is not None and getattr(self.teacher, 'random', False):
+            raise ValueError('features cannot be cached where the teacher draws its answers: an image has another '
+                             "target each time; set `schedule.cache=0`, or `model.teacher.target='mean'`")
         if cache is not None and (frozen_bn == 'train' or (self.teacher is not None and self.teacher.training)):
             raise ValueError("features cannot be cached where frozen BN or the teacher is in mode 'train': they are "
                              'different in every batch')
@@ -351,7 +357,9 @@ class Distiller(BaseModel):
             raise RuntimeError(f'the spots {list(weights)} are active, but the model has no teacher: name one in '
                                '`model.teacher`')
         paths = self.train_paths(train)
-        self.active = [(self._spots()[name], weight * self._spots()[name].weight) for name, weight in weights.items()]
+        active = [(self._spots()[name], weight * self._spots()[name].weight) for name, weight in weights.items()]
+        self.active = [(spot, weight) for spot, weight in active if not isinstance(spot, Adversary)]
+        self.adversaries = [(spot, weight) for spot, weight in active if isinstance(spot, Adversary)]
         self.task = float(task)
         # Without the task there is nothing that a policy could learn from, and no use in an untrained one.
         self.routed = self.router is not None and bool(self.task) and any(
@@ -370,7 +378,7 @@ class Distiller(BaseModel):
             parameter.requires_grad_(id(parameter) in live)
         if not self.task:
             self._keep_reached(train)
-        for spot, _ in self.active:
+        for spot, _ in active:
             spot.learn()
         if self.multi_path and self.router is not None:
             self.router.requires_grad_(True)
@@ -394,7 +402,7 @@ class Distiller(BaseModel):
 
         A loss that is not there cannot reach it; a data-parallel wrapper would wait for its gradients.
         """
-        active = {spot.name for spot, _ in self.active}
+        active = {spot.name for spot, _ in self.active} | {adversary.spot.name for adversary, _ in self.adversaries}
         last = max((k for k, stage in enumerate(self.stages) if stage.name in active), default=-1)
         behind = [path for stage in self.stages[last + 1:] for path in stage.paths]
         unreached = {name: parameter for name, parameter in self.student.named_parameters()
@@ -450,6 +458,22 @@ class Distiller(BaseModel):
                 module.training = False
         return self
 
+    def fool(self, cases: Sequence[Case]) -> dict[str, Tensor]:
+        """What the student learns from the active discriminators, which learn nothing from it.
+
+        Args:
+            cases: What :meth:`forward` gave.
+
+        Returns:
+            ``spots.<name>.discriminator.loss``, times their weights.
+        """
+        return {f'spots.{adversary.name}.loss': weight * adversary.fool(case).mean()
+                for (adversary, weight), case in zip(self.adversaries, cases, strict=True)}
+
+    def judges(self) -> Judges | None:
+        """The active discriminators as a model, None where there is none."""
+        return Judges([adversary for adversary, _ in self.adversaries]) if self.adversaries else None
+
     def _apply(self, fn: Callable, recurse: bool = True) -> 'Distiller':
         # Moves the teacher with the distiller, of which it is no part.
         if self.teacher is not None:
@@ -468,26 +492,32 @@ class Distiller(BaseModel):
         Args:
             inputs: ``[B, C, H, W]``, normalised by the data preprocessor.
             data_samples: One data sample an image.
-            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
+            mode: ``'loss'``, ``'adversarial'``, ``'predict'`` or ``'tensor'``.
 
         Returns:
-            ``'loss'``: a dict of losses. ``'predict'``: the student's predictions where its task is on, else the data
+            ``'loss'``: a dict of losses. ``'adversarial'``: the same, and what each active discriminator is to judge.
+            ``'predict'``: the student's predictions where its task is on, else the data
             samples with their spot losses. ``'tensor'``: the student's raw output.
         """
         if self.channels_last and inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         if mode == 'loss':
             return self.loss(inputs, data_samples)
+        if mode == 'adversarial':
+            cases: list[Case] = []
+            return self.loss(inputs, data_samples, cases), cases
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
-    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Any]:
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None,
+             cases: list[Case] | None = None) -> dict[str, Any]:
         """The losses of all that is active.
 
         Args:
             inputs: ``[B, C, H, W]``.
             data_samples: One data sample an image.
+            cases: Filled, if given, with what each active discriminator is to judge.
 
         Returns:
             The student's own losses and one ``spots.<name>.loss`` a spot, times their weights. Where a router decides,
@@ -512,6 +542,10 @@ class Distiller(BaseModel):
         for spot, weight in self.active:
             value = self._compare(spot, features, targets, data_samples, distilled.get(spot.name))
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
+        if cases is not None:
+            cases += [adversary.case(pick(features, adversary.student), pick(targets, adversary.teacher),
+                                     _context(data_samples, adversary.needs, pick(targets, adversary.teacher)))
+                      for adversary, _ in self.adversaries]
         if self.multi_path:
             losses.update(self._route(inputs, data_samples, gates, outputs, targets, notes))
         return losses
@@ -583,7 +617,7 @@ class Distiller(BaseModel):
         return samples
 
     def _captured(self, side: str) -> set[str]:
-        captured = {name for spot, _ in self.active for name in names(getattr(spot, side))}
+        captured = {name for spot, _ in (*self.active, *self.adversaries) for name in names(getattr(spot, side))}
         if self.routed:
             captured.add(self._policy_input[side])
         if self.multi_path and side == 'teacher':
@@ -659,7 +693,7 @@ class Distiller(BaseModel):
     def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None,
                  note: dict[str, Any] | None = None) -> dict[str, Tensor]:
         """The teacher's features at the active spots; it runs no further than the last of them."""
-        if not self.active:
+        if not (self.active or self.adversaries):
             return {}
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
@@ -714,18 +748,11 @@ def _context(data_samples: Sequence[Any] | None, needs: Collection[str], feature
     if 'index' in needs and samples and all(INDEX in sample.metainfo for sample in samples):
         context['index'] = torch.tensor([sample.metainfo[INDEX] for sample in samples], device=device)
     if 'labels' in needs and samples:
-        labels = [_label(sample) for sample in samples]
-        if all(label is not None and label.shape == labels[0].shape for label in labels):
-            context['labels'] = torch.stack(labels).to(device)
+        labels = [label_of(sample) for sample in samples]
+        known = [label for label in labels if label is not None]
+        if len(known) == len(labels) and all(label.shape == known[0].shape for label in known):
+            context['labels'] = torch.stack(known).to(device)
     return context
-
-
-def _label(sample: Any) -> Any:
-    """An image's class, ``[]``, or map of classes, ``[H, W]``; None where there is none, or several."""
-    if 'gt_sem_seg' in sample:
-        return sample.gt_sem_seg.data[0]
-    label = sample.get('gt_label')
-    return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
 
 
 def sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:

@@ -16,10 +16,11 @@ class TeacherInput:
 
     Args:
         student: The student's data preprocessor.
-        teacher: The teacher's.
+        teacher: The teacher's; None where the teacher looks at no images.
     """
 
     def __init__(self, student: Any, teacher: Any) -> None:
+        teacher = student if teacher is None else teacher
         (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
         mean_s, std_s, mean_t, std_t = torch.broadcast_tensors(mean_s, std_s, mean_t, std_t)
         self.flip = rgb_s != rgb_t

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.losses import Feature, MSELoss, SpotLoss
 from skd_mm.losses.base import parts, shapes
-from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, build
+from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, build
 from skd_mm.routing import gated
 from skd_mm.utils import did_you_mean
 
 KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
-         'weight', 'stage')
+        'discriminator', 'weight', 'stage')
 Modules = str | tuple[str, ...]
 
 
@@ -102,6 +102,9 @@ class Spot(nn.Module):
         teacher_decoder: Config of a connector, or a list of them, that leads from the teacher's feature behind its
             connector back to the feature. With it the teacher's connector learns to lose nothing, in phases in which
             ``<name>.teacher`` is active (:class:`Reproduction`), and is fixed wherever the spot itself is.
+        discriminator: Config of a network that tells the teacher's softened logits from the student's. It learns, and
+            the student learns to deceive it, in phases in which ``<name>.discriminator`` is active
+            (:class:`skd_mm.distillers.adversary.Adversary`). None by default.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
 
     Raises:
@@ -114,6 +117,7 @@ class Spot(nn.Module):
                  student_feature: Feature, teacher_feature: Feature | None,
                  memory: Mapping[str, Any] | None = None,
                  teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+                 discriminator: Mapping[str, Any] | None = None,
                  weight: float = 1.0) -> None:
         super().__init__()
         self.name = name
@@ -126,6 +130,11 @@ class Spot(nn.Module):
         self.teacher_decoder = _build_connector(teacher_decoder, student_feature, partner)
         self.loss: SpotLoss = build(LOSSES, dict(loss))
         self.memory = None if memory is None else build(MEMORIES, dict(memory))
+        self.discriminator = None
+        if discriminator is not None:
+            if not isinstance(student_feature, Tensor):
+                raise ValueError(f'spot {name!r}: a discriminator judges the logits of one module, not of several')
+            self.discriminator = build(MODELS, dict(discriminator), num_classes=student_feature.shape[1])
         self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, partner) for part in parts(side))
         if teacher_feature is not None:
             self._check(student_feature, teacher_feature)
@@ -188,10 +197,10 @@ class Spot(nn.Module):
 
     def learn(self) -> None:
         """Lets learn what learns where this spot is active."""
-        self.requires_grad_(True)
-        if len(self.teacher_decoder):
-            self.teacher_connector.requires_grad_(False)
-            self.teacher_decoder.requires_grad_(False)
+        others = ['discriminator', *(('teacher_connector', 'teacher_decoder') if len(self.teacher_decoder) else ())]
+        for name, part in self.named_children():
+            if name not in others:
+                part.requires_grad_(True)
 
     @property
     def needs(self) -> set[str]:

@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader
 from skd_mm.distillers.networks import KEYS as NETWORK_KEYS
 from skd_mm.distillers.networks import PARTS, network_config
 from skd_mm.distillers.spot import KEYS as SPOT_KEYS
-from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, RECIPES, SCOPE
+from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, RECIPES, SCOPE
 from skd_mm.schedules import Phase
 from skd_mm.utils import did_you_mean
 
 from .phase_loop import LENGTHS, PhaseLoop
 
 # What MMEngine's Runner reads beside its own arguments, and names that many configs use for their own ends.
-_TOP = {*inspect.signature(Runner).parameters, 'schedule', 'strategy', 'runner_type',
+_TOP = {*inspect.signature(Runner).parameters, 'schedule', 'prelude', 'strategy', 'runner_type',
         'custom_imports', 'model_wrapper_cfg', 'compile', 'activation_checkpointing', 'efficient_conv_bn_eval',
         'tta_model', 'tta_pipeline', 'vis_backends'}
 _VARIABLES = {'train_pipeline', 'val_pipeline', 'test_pipeline', 'view_pipeline', 'gallery_dataloader',
@@ -34,7 +34,7 @@ _DICTS = ('model', 'schedule', 'train_dataloader', 'val_dataloader', 'test_datal
 # What builders take out of a config before they call the class.
 _BUILDER = {'type', '_scope_', '_delete_'}
 _MORE: dict[str, set[str]] = {
-    'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg'}, 'hook': {'priority'},
+    'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg', 'discriminator'}, 'hook': {'priority'},
     'parameter scheduler': {'convert_to_iter_based', 'by_epoch', 'begin', 'end'}}
 # Where the parts of a thing are looked up, by the registry that the thing is in.
 _PARTS: dict[str, dict[str, Registry]] = {
@@ -175,7 +175,7 @@ def _spot(spot: Any, path: str) -> Iterator[str]:
         yield f'{path} must be the name of a module or a dict, not {spot!r}'
         return
     yield from _unknown(spot, SPOT_KEYS, path, 'a spot')
-    for key, registry in (('loss', LOSSES), ('memory', MEMORIES), ('connector', CONNECTORS),
+    for key, registry in (('loss', LOSSES), ('memory', MEMORIES), ('discriminator', MODELS), ('connector', CONNECTORS),
                           ('teacher_connector', CONNECTORS), ('teacher_decoder', CONNECTORS)):
         if spot.get(key) is not None and not (registry is CONNECTORS and spot[key] == 'auto'):
             yield from _thing(registry, spot[key], f'{path}.{key}', SCOPE)

@@ -15,8 +15,8 @@ from skd_mm.registry import SCOPE
 from skd_mm.utils import replace_synced
 
 # What only training needs, and what selects and judges a phase.
-_TRAINING = ('schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',
-             'val_cfg', 'val_dataloader', 'val_evaluator', 'custom_hooks')
+_TRAINING = ('prelude', 'schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
+             'auto_scale_lr', 'val_cfg', 'val_dataloader', 'val_evaluator', 'custom_hooks')
 # What the config of an exported network has, in this order: a reader sees the network first.
 _EXPORTED = ('default_scope', 'custom_imports', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator',
              'test_cfg', 'tta_model', 'tta_pipeline', 'default_hooks', 'env_cfg', 'visualizer', 'log_level')

@@ -16,6 +16,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, LogProcessor, Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
@@ -25,6 +26,7 @@ from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
 from skd_mm.utils import derive_seed, did_you_mean, seed_everything
 
+from .adversarial import adversarial_step, build_alternating
 from .checkpoint_hook import PhaseCheckpointHook
 from .keep_rate_hook import KeepRateHook
 from .log_processor import PhaseLogProcessor
@@ -302,11 +304,21 @@ class PhaseLoop(BaseLoop):
         self._activate(phase)
         # What a phase accumulated and did not apply ends with it.
         self.distiller.zero_grad()
+        self.judges: nn.Module | None = self.distiller.judges()
         if is_distributed():
-            # DDP reads requires_grad when it wraps; it also hands rank 0's weights to all.
-            runner.model = runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), self.distiller)
+            # DDP reads requires_grad when it wraps; it also hands rank 0's weights to all. The discriminators have a
+            # step, and so a wrapper, of their own.
+            apart = set(self.judges.parameters()) if self.judges is not None else set()
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+                self.distiller, [name for name, parameter in self.distiller.named_parameters() if parameter in apart])
+            runner.model = self._wrap(self.distiller)
+            if self.judges is not None:
+                self.judges = self._wrap(self.judges)
         self._build_optimization(phase, self._auto_scale_lr)
         self.dataloader = self._build_loader(self.phase_iter)
+
+    def _wrap(self, model: nn.Module) -> nn.Module:
+        return self.runner.wrap_model(copy.deepcopy(self.runner.cfg.get('model_wrapper_cfg')), model)
 
     def _build_optimization(self, phase: Phase, auto_scale_lr: dict[str, Any] | None) -> None:
         """The optimizer and the schedules of a phase, for what is activated."""
@@ -315,21 +327,31 @@ class PhaseLoop(BaseLoop):
         # Merging takes `_delete_` out of what it merges.
         cfg.merge_from_dict(dict(optim_wrapper=copy.deepcopy(phase.optim_wrapper)))
         runner.param_schedulers = None
-        wrapper = runner.build_optim_wrapper(cfg.optim_wrapper.to_dict())
+        optim_cfg = cfg.optim_wrapper.to_dict()
+        changes = optim_cfg.pop('discriminator', None)
+        wrapper = runner.build_optim_wrapper(optim_cfg)
+        judges = self.distiller.judges()
+        apart = set(judges.parameters()) if judges is not None else set()
+        for group in wrapper.optimizer.param_groups:
+            group['params'] = [parameter for parameter in group['params'] if parameter not in apart]
         if phase.optimizer_params == 'trainable':
-            self._keep_trainable(phase, wrapper.optimizer)
+            self._keep_trainable(phase, wrapper.optimizer, apart)
         runner.optim_wrapper = wrapper
         runner.scale_lr(wrapper, auto_scale_lr)
         schedulers = self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
         runner.param_schedulers = self._build_schedulers(phase, schedulers)
+        if judges is not None:
+            runner.optim_wrapper = build_alternating(wrapper, judges, changes)
+            runner.param_schedulers = dict(student=runner.param_schedulers, discriminator=[])
 
-    def _keep_trainable(self, phase: Phase, optimizer: Any) -> None:
+    def _keep_trainable(self, phase: Phase, optimizer: Any, apart: set[nn.Parameter]) -> None:
         """Leaves exactly what learns in the optimizer, whatever constructor made its groups."""
         for group in optimizer.param_groups:
             group['params'] = [parameter for parameter in group['params'] if parameter.requires_grad]
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group['params']]
         held = [id(parameter) for group in optimizer.param_groups for parameter in group['params']]
-        names = {id(parameter): name for name, parameter in self.distiller.trainable().items()}
+        names = {id(parameter): name for name, parameter in self.distiller.trainable().items()
+                 if parameter not in apart}
         if sorted(held) != sorted(names):
             lost = [name for key, name in names.items() if key not in held]
             raise RuntimeError(f'phase {phase.name!r}: the optimizer does not hold exactly what learns; '
@@ -439,7 +461,10 @@ class PhaseLoop(BaseLoop):
         seed_everything(derive_seed(self.seed, 'step', self.index, self.phase_iter, get_rank()))
         runner.call_hook('before_train_iter', batch_idx=batch_idx, data_batch=batch)
         try:
-            outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+            if self.judges is None:
+                outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+            else:
+                outputs = adversarial_step(runner.model, self.judges, batch, runner.optim_wrapper)
         except FloatingPointError as error:
             raise FloatingPointError(f'{self._place()}: {error}') from None
         runner.call_hook('after_train_iter', batch_idx=batch_idx, data_batch=batch, outputs=outputs)
@@ -451,6 +476,8 @@ class PhaseLoop(BaseLoop):
         self._share_buffers()
         if runner.val_loop is None:
             return
+        # A teacher that draws its answers is to draw the same where a run is resumed with a validation.
+        seed_everything(derive_seed(self.seed, 'validation', self.index, self.phase_iter, get_rank()))
         runner.val_loop.run()
         runner.model.train()
 

@@ -1,9 +1,11 @@
 """What every loss at a spot has in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Feature = Tensor | tuple[Tensor, ...]
 """What is compared: a tensor ``[B, ...]``, or several of them where a loss needs more than one from each network."""
@@ -124,6 +126,36 @@ def unit(feature: Tensor, dim: int) -> Tensor:
     length = torch.linalg.vector_norm(feature, dim=dim, keepdim=True)
     there = length > 1e-12
     return (feature / torch.where(there, length, torch.ones_like(length))).masked_fill(~there, 0)
+
+
+def resize_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Brings maps of labels to another resolution, where each position has the label of the nearest pixel.
+
+    Args:
+        labels: ``[B, H, W]``.
+        size: Height and width.
+
+    Returns:
+        ``[B, *size]``; ``labels`` itself where nothing differs.
+    """
+    if labels.shape[1:] == torch.Size(size):
+        return labels
+    return F.interpolate(labels[:, None].float(), size=tuple(size), mode='nearest')[:, 0].to(labels.dtype)
+
+
+def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
+    """The mean over the valid positions of each sample; an image weighs the same however much of it is labelled.
+
+    Args:
+        values: ``[B, ...]``.
+        valid: The same shape.
+
+    Returns:
+        ``[B]``; zero where nothing is valid.
+    """
+    if values.dim() == 1:
+        return values
+    return values.masked_fill(~valid, 0).flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)
 
 
 def require_maps(name: str, student: Tensor, teacher: Tensor) -> None:

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import SpotLoss
+from .base import SpotLoss, mean_of_valid, resize_labels
 
 
 @LOSSES.register_module()
@@ -58,7 +58,4 @@ class KDLoss(SpotLoss):
             return divergence
         if labels is None or labels.dim() == 1:
             return divergence.flatten(1).mean(1)
-        if labels.shape[1:] != divergence.shape[1:]:
-            labels = F.interpolate(labels[:, None].float(), size=divergence.shape[1:], mode='nearest')[:, 0]
-        valid = labels != self.ignore_index
-        return divergence.masked_fill(~valid, 0).flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)
+        return mean_of_valid(divergence, resize_labels(labels, divergence.shape[1:]) != self.ignore_index)

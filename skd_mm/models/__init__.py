@@ -1,19 +1,24 @@
-"""Networks that OpenMMLab lacks: those of SKD, and the CIFAR networks that distillation is compared on."""
+"""Networks that OpenMMLab lacks: those of SKD and LW-KD, and the CIFAR networks that distillation is compared on."""
 
 from .backbones import (
     CIFARVGG,
+    MLP,
     CIFARMobileNetV2,
     CIFARResNet,
     CIFARShuffleNetV1,
     CIFARShuffleNetV2,
+    LeNet5,
     ResNet,
     WideResNet,
 )
 from .classifiers import EmbeddingClassifier
 from .decode_heads import UNetHead
+from .discriminator import LabelDiscriminator
+from .label_teachers import TargetBank, VirtualTeacher
 from .necks import ConcatPooling
 
 __all__ = [
-    'CIFARVGG', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling',
-    'EmbeddingClassifier', 'ResNet', 'UNetHead', 'WideResNet'
+    'CIFARVGG', 'MLP', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling',
+    'EmbeddingClassifier', 'LabelDiscriminator', 'LeNet5', 'ResNet', 'TargetBank', 'UNetHead', 'VirtualTeacher',
+    'WideResNet'
 ]

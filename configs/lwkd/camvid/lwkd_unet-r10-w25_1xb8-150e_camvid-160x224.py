@@ -1,0 +1,7 @@
+_base_ = ['../_base_/lwkd.py', '../../_base_/datasets/camvid_160x224.py', '../../_base_/schedules/phases.py']
+prelude = dict(cfg='configs/teachers/lenet5_1xb128-20e_digits11.py')
+model = dict(
+    teacher=dict(num_classes=11, stride=1),
+    student=dict(cfg='configs/students/unet-r10-w25_camvid-160x224.py'),
+    spots=[dict(_base_.model.spots[0], student='decode_head.conv_seg')])
+schedule = dict(phase_epochs=150, val_interval=10, fraction=0.1)

@@ -1,0 +1,8 @@
+# Ours: for each class in an image, a row of the bank for all of its pixels.
+_base_ = ['../_base_/lwkd.py', '../../_base_/datasets/camvid.py', '../../_base_/schedules/phases.py']
+prelude = dict(cfg='configs/teachers/lenet5_1xb128-20e_digits11.py')
+model = dict(
+    teacher=dict(num_classes=11, stride=1),
+    student=dict(cfg='configs/students/unet-r10_camvid-480x640.py'),
+    spots=[dict(_base_.model.spots[0], student='decode_head.conv_seg')])
+schedule = dict(phase_epochs=50)

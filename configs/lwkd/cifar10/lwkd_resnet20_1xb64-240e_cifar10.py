@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/lwkd.py', '../../_base_/datasets/cifar10.py', '../../_base_/schedules/sgd_240e_cifar.py',
+    '../../_base_/default_runtime_cls.py'
+]
+prelude = dict(cfg='configs/teachers/lenet5_1xb128-20e_digits10.py')
+model = dict(teacher=dict(num_classes=10), student=dict(cfg='configs/students/resnet20_cifar10.py'))
+schedule = dict(phase_epochs=240)
+train_cfg = dict(_delete_=True, type='skd_mm.PhaseLoop')

@@ -1,0 +1,234 @@
+"""The run that must be there before a schedule starts: that of a lightweight teacher, and the bank of its targets."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.version import __version__ as mmengine_version
+from torch import Tensor
+
+from skd_mm.distillers.networks import read_config
+from skd_mm.models import TargetBank
+from skd_mm.utils import did_you_mean, label_of
+from skd_mm.version import __version__
+
+from .checkpoint_hook import replace_synced
+
+PREFIX = 'prelude/'
+_KEYS = ('cfg', 'options', 'gate', 'dir')
+_DONE = 'done.json'
+
+
+@contextmanager
+def _scope_kept() -> Iterator[None]:
+    """Leaves MMEngine's default scope as it was: the run that follows has its own."""
+    kept = dict(DefaultScope._instance_dict)
+    try:
+        yield
+    finally:
+        DefaultScope._instance_dict.clear()
+        DefaultScope._instance_dict.update(kept)
+
+
+@_scope_kept()
+def run_prelude(cfg: Config, dry: bool = False) -> Config:
+    """Sees to it that what a config's ``prelude`` makes is there, and says in the config where it is.
+
+    A prelude is an ordinary run::
+
+        prelude = dict(
+            cfg='configs/teachers/lenet5_1xb128-20e_digits100.py',  # of any model
+            options={'train_cfg.max_epochs': 10},                   # changes to it; none by default
+            gate={'accuracy/top1': 98},                             # what it must reach in its validation; none
+            dir='work_dirs/preludes')                               # <work_dir>/prelude by default
+        model = dict(teacher=dict(type='skd_mm.TargetBank', num_classes=100, checkpoint='prelude/bank.pth'), ...)
+
+    It is kept in a folder below ``dir`` whose name is a digest of its whole config: a run that is there is used, one
+    that was cut off goes on, and one of another config is left alone. ``prelude/`` at the beginning of
+    ``model.teacher.checkpoint`` stands for that folder. If the teacher is a :class:`skd_mm.models.TargetBank`, its
+    checkpoint is made there too: the network's logits for the first ``rows`` training images of each class that it
+    classifies correctly, with where they come from in ``meta['prelude']``. Else the checkpoint is one that the run
+    itself writes, such as ``prelude/best_*.pth``.
+
+    In a distributed run the process of rank 0 does all this and the others wait, so the folder must be one that all of
+    them see. It must be called before any process group is made, as ``tools/train.py`` does.
+
+    Args:
+        cfg: The config, with its ``work_dir``; without a ``prelude`` it is left as it is.
+        dry: Train and write nothing: where something is missing, the teacher gets no checkpoint.
+
+    Returns:
+        ``cfg``, in which the teacher's checkpoint has its path.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        KeyError: The prelude has an unknown key, or lacks one.
+        ValueError: The run does not pass the gate; or it has other classes than the bank.
+    """
+    if not cfg.get('prelude'):
+        return cfg
+    settings: dict[str, Any] = dict(cfg.prelude)
+    for key in settings:
+        if key not in _KEYS:
+            raise KeyError(f'`prelude` has no key {key!r}{did_you_mean(key, _KEYS)} (it takes {list(_KEYS)})')
+    if 'cfg' not in settings:
+        raise KeyError('`prelude` needs `cfg`, the path of the config of an ordinary run')
+    teacher = cfg.get('model', {}).get('teacher') or {}
+    checkpoint = str(teacher.get('checkpoint'))
+    if not checkpoint.startswith(PREFIX):
+        raise ValueError('`prelude`: its output is not used: model.teacher.checkpoint should begin with '
+                         f'{PREFIX!r}, not be {checkpoint!r}')
+    run = read_config(settings['cfg'])
+    run.merge_from_dict(dict(settings.get('options') or {}))
+    gate = dict(settings.get('gate') or {})
+    bank = _bank(teacher, cfg.get('default_scope'))
+    if bank is not None:
+        _check_classes(run, bank)
+    digest = hashlib.blake2b(_canonical(run.to_dict()).encode(), digest_size=6).hexdigest()
+    folder = Path(settings.get('dir') or Path(cfg.work_dir) / 'prelude') / f'{Path(settings["cfg"]).stem}-{digest}'
+    file = folder / checkpoint[len(PREFIX):]
+    cfg.model.teacher.checkpoint = str(file)
+    if dry:
+        if not _ready(folder, file, gate, bank):
+            print_log(f'prelude: {settings["cfg"]} will be trained first, in {folder}', logger='current')
+            cfg.model.teacher.checkpoint = None
+        return cfg
+    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) and cfg.get('launcher', 'none') != 'none':
+        while not _ready(folder, file, gate, bank):
+            time.sleep(1)
+        return cfg
+    if _ready(folder, file, gate, bank):
+        print_log(f'prelude: {folder} is there', logger='current')
+        return cfg
+    _make(run, folder, file, gate, bank, digest)
+    return cfg
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _bank(teacher: Mapping[str, Any], scope: str | None) -> TargetBank | None:
+    """The bank to fill, if the teacher is one."""
+    if 'type' not in teacher or not str(teacher['type']).endswith(TargetBank.__name__):
+        return None
+    with MMENGINE_MODELS.switch_scope_and_registry(scope):
+        return MMENGINE_MODELS.build({key: value for key, value in teacher.items() if key != 'checkpoint'})
+
+
+def _check_classes(run: Config, bank: TargetBank) -> None:
+    """Refuses a run for another number of classes before it is trained."""
+    classes = run.get('model', {}).get('head', {}).get('num_classes')
+    if classes not in (None, bank.num_classes):
+        raise ValueError(f'`prelude`: its network has {classes} classes, model.teacher (a TargetBank) has num_classes='
+                         f'{bank.num_classes}')
+
+
+def _ready(folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank | None) -> bool:
+    """Whether all is there that is wanted."""
+    if not (folder / _DONE).is_file():
+        return False
+    metrics = json.loads((folder / _DONE).read_text())['metrics']
+    if any(key not in metrics or metrics[key] < least for key, least in gate.items()):
+        return False
+    if bank is None:
+        return True
+    return file.is_file() and _load_checkpoint(str(file), map_location='cpu', logger='silent')['meta'].get(
+        'prelude', {}).get('rows') == bank.rows
+
+
+def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank | None,
+          digest: str) -> None:
+    began = time.time()
+    run.work_dir, run.resume, run.launcher = str(folder), True, 'none'
+    run.experiment_name = f'prelude_{folder.name}'
+    print_log(f'prelude: trains {folder.name} in {folder}', logger='current')
+    runner = Runner.from_cfg(run)
+    metrics, seconds = _earlier(folder)
+    if metrics is None:
+        runner.train()
+        metrics = {key: float(value) for key, value in runner.val().items()}
+        seconds = time.time() - began
+    else:
+        runner.load_or_resume()
+    for key, least in gate.items():
+        if key not in metrics:
+            raise ValueError(f'`prelude.gate`: {key!r} is not among the measures of the validation, {list(metrics)}'
+                             f'{did_you_mean(key, metrics)}')
+        if not metrics[key] >= least:
+            raise ValueError(f'`prelude.gate`: the teacher reaches {key} = {metrics[key]:.2f} and must reach {least}; '
+                             f'its run is in {folder}')
+    facts = dict(config=folder.name, digest=digest, seed=runner.seed, metrics=metrics, seconds=seconds,
+                 versions=dict(skd_mm=__version__, torch=str(torch.__version__), mmengine=mmengine_version))
+    if bank is not None:
+        model: Any = runner.model
+        logits = collect_rows(model, runner.train_dataloader, bank.num_classes, bank.rows)
+        facts['rows'] = bank.rows
+        unfinished = file.with_name(f'.{file.name}.unfinished')
+        torch.save(dict(meta=dict(prelude=facts), state_dict={'bank.logits': logits}), unfinished)
+        replace_synced(unfinished, file)
+        print_log(f'prelude: {file}, {file.stat().st_size / 2**20:.1f} MiB, {logits.shape[1]} rows for each of '
+                  f'{logits.shape[0]} classes', logger='current')
+    unfinished = folder / f'.{_DONE}.unfinished'
+    unfinished.write_text(json.dumps(facts, indent=2) + '\n')
+    replace_synced(unfinished, folder / _DONE)
+
+
+def _earlier(folder: Path) -> tuple[dict[str, float] | None, float]:
+    """What a run that has been finished measured, and the seconds it took."""
+    if not (folder / _DONE).is_file():
+        return None, 0.0
+    facts = json.loads((folder / _DONE).read_text())
+    return facts['metrics'], facts['seconds']
+
+
+@torch.no_grad()
+def collect_rows(model: Any, loader: Any, num_classes: int, rows: int) -> Tensor:
+    """The logits of correctly classified samples, class by class (LW-KD's bank; this project's design).
+
+    Args:
+        model: A classifier of mmpretrain, or any model that gives logits ``[B, K]`` in the mode ``'tensor'``.
+        loader: Its training data loader; the samples are taken in the data set's order.
+        num_classes: How many classes, ``K``.
+        rows: How many of each.
+
+    Returns:
+        ``[K, rows, K]``.
+
+    Raises:
+        ValueError: A class has fewer; or the network has other classes.
+    """
+    model.eval()
+    found: list[list[Tensor]] = [[] for _ in range(num_classes)]
+    dataset, size = loader.dataset, 500
+    for start in range(0, len(dataset), size):
+        batch = loader.collate_fn([dataset[i] for i in range(start, min(start + size, len(dataset)))])
+        data = model.data_preprocessor(batch, False)
+        logits = model(**data, mode='tensor').float().cpu()
+        if logits.shape[1] != num_classes:
+            raise ValueError(f'`prelude`: its network has {logits.shape[1]} classes, model.teacher num_classes='
+                             f'{num_classes}')
+        for row, sample in zip(logits, data['data_samples'], strict=True):
+            label = label_of(sample)
+            assert label is not None
+            if row.argmax() == label.cpu() and len(found[label]) < rows:
+                found[label].append(row)
+        if all(len(kept) == rows for kept in found):
+            break
+    short = {k: len(kept) for k, kept in enumerate(found) if len(kept) < rows}
+    if short:
+        raise ValueError(f'`prelude`: the bank needs {rows} correctly classified training samples of each class, there '
+                         f'are fewer in {len(short)} classes: {dict(list(short.items())[:5])}; set model.teacher.rows')
+    return torch.stack([torch.stack(kept) for kept in found])

@@ -1,0 +1,36 @@
+"""A network for what is no image."""
+
+import itertools
+from collections.abc import Sequence
+
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
+from torch import Tensor, nn
+
+from skd_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class MLP(BaseBackbone):
+    """Fully connected layers with ReLU, for rows of tables and other vectors.
+
+    Args:
+        in_channels: Numbers in a sample.
+        channels: Width of each layer. Defaults to two of 32.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int] = (32, 32)) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), *(
+            layer for before, after in itertools.pairwise([in_channels, *channels])
+            for layer in (nn.Linear(before, after), nn.ReLU())))
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """Runs the network.
+
+        Args:
+            x: ``[B, in_channels, ...]``, with ones for all further sizes.
+
+        Returns:
+            A tuple of one vector a sample, ``[B, channels[-1]]``.
+        """
+        return (self.layers(x), )

@@ -1,0 +1,156 @@
+"""The adversarial term: who gets which gradient, what is masked, and what is active."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from skd_mm.features import FeatureCache
+from tests.helpers import batch, build_distiller, differing, network, state
+
+BANK = dict(type='skd_mm.TargetBank', num_classes=3, rows=4, stride=1)
+SPOT = dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss', temperature=2),
+            discriminator=dict(type='LabelDiscriminator', embedding=4, channels=(8, 6)))
+
+
+def adversarial(**kwargs):
+    distiller = build_distiller(network(), **dict(dict(teacher=BANK, spots=[SPOT]), **kwargs))
+    distiller.activate('all', {'logits': 0.9, 'logits.discriminator': 0.1}, 0.1)
+    return distiller
+
+
+def case_of(distiller, ignored=False):
+    inputs, samples = batch()
+    if ignored:
+        for sample in samples:
+            sample.gt_sem_seg.data[0, :6] = 255
+    torch.manual_seed(1)
+    losses, cases = distiller(inputs, samples, mode='adversarial')
+    return losses, cases
+
+
+def test_the_terms_are_those_of_the_formulas():
+    distiller = adversarial()
+    (_, (case, )), discriminator = case_of(distiller), distiller.spots['logits'].discriminator.eval()
+    odds = [discriminator(side, case.labels) for side in (case.student, case.teacher)]
+    for side in (case.student, case.teacher):
+        torch.testing.assert_close(side.sum(1), torch.ones(2, 12, 12))
+    expected = 0.1 * F.softplus(-odds[0]).mean()
+    torch.testing.assert_close(distiller.fool([case])['spots.logits.discriminator.loss'], expected)
+    judged = distiller.judges()([case])
+    assert list(judged) == ['spots.logits.discriminator.judge_loss']
+    torch.testing.assert_close(judged['spots.logits.discriminator.judge_loss'],
+                               F.softplus(-odds[1]).mean() + F.softplus(odds[0]).mean())
+
+
+def test_predictions_are_softened_as_the_loss_softens_them():
+    distiller = adversarial()
+    inputs, samples = batch()
+    distiller.eval()
+    torch.manual_seed(1)
+    _, (case, ) = distiller(inputs, samples, mode='adversarial')
+    torch.testing.assert_close(case.student, (distiller.student(inputs, mode='tensor') / 2).softmax(1))
+    torch.manual_seed(1)
+    torch.testing.assert_close(case.teacher, (distiller.teacher(inputs, samples) / 2).softmax(1))
+
+
+def test_each_gets_its_own_gradient():
+    distiller = adversarial()
+    _, cases = case_of(distiller)
+    own = [name for name in distiller.trainable() if 'discriminator' in name]
+    assert own
+    distiller.judges()(cases)['spots.logits.discriminator.judge_loss'].backward(retain_graph=True)
+    grads = {name: parameter.grad for name, parameter in distiller.named_parameters()}
+    assert {name for name, grad in grads.items() if grad is not None} == set(own)
+    distiller.zero_grad(set_to_none=True)
+    distiller.fool(cases)['spots.logits.discriminator.loss'].backward()
+    reached = {name for name, parameter in distiller.named_parameters() if parameter.grad is not None}
+    assert reached and all(name.startswith('student.') for name in reached)
+
+
+def test_pixels_without_a_label_do_not_count():
+    distiller = adversarial()
+    _, (case, ) = case_of(distiller, ignored=True)
+    assert (case.valid.sum((1, 2)) == 72).all()
+    for term in (lambda case: distiller.fool([case])['spots.logits.discriminator.loss'],
+                 lambda case: distiller.judges()([case])['spots.logits.discriminator.judge_loss']):
+        distiller.eval()
+        one = term(case)
+        changed = case._replace(student=torch.where(case.valid[:, None], case.student, 7.0))
+        torch.testing.assert_close(term(changed), one)
+        assert term(case._replace(valid=torch.zeros_like(case.valid))) == 0
+
+
+def test_a_spot_without_its_discriminator_leaves_it_alone():
+    distiller = adversarial()
+    distiller.activate('all', {'logits': 1.0}, 1.0)
+    assert distiller.judges() is None
+    assert not [name for name in distiller.trainable() if 'discriminator' in name]
+    inputs, samples = batch()
+    assert set(distiller(inputs, samples, mode='loss')) & {'spots.logits.loss'}
+
+
+@pytest.mark.parametrize('order', [('logits', 'logits.discriminator'), ('logits.discriminator', 'logits'),
+                                   ('logits.discriminator', )])
+def test_what_learns_does_not_depend_on_the_order(order):
+    distiller = adversarial()
+    distiller.activate('all', order, 1.0)
+    assert len([name for name in distiller.trainable() if 'discriminator' in name]) == 7
+    losses, cases = case_of(distiller)
+    assert len(cases) == 1 and ('spots.logits.loss' in losses) == ('logits' in order)
+
+
+def test_neither_the_teacher_nor_the_discriminator_is_in_the_student():
+    distiller = adversarial()
+    assert not [name for name in distiller.state_dict() if 'bank' in name]
+    assert [name for name in distiller.state_dict() if name.startswith('spots.logits.discriminator')]
+    assert not [name for name in distiller.student.state_dict() if 'discriminator' in name]
+
+
+def test_half_precision_is_left_behind():
+    distiller = adversarial()
+    inputs, samples = batch()
+    with torch.autocast('cpu', torch.bfloat16):
+        _, (case, ) = distiller(inputs, samples, mode='adversarial')
+        assert case.student.dtype == case.teacher.dtype == torch.float32
+        loss = distiller.judges()([case])['spots.logits.discriminator.judge_loss']
+    torch.testing.assert_close(loss, distiller.eval().judges()([case])['spots.logits.discriminator.judge_loss'],
+                               rtol=0.05, atol=0.05)
+    assert loss.dtype == torch.float32
+
+
+def test_a_phase_without_the_task_is_judged_by_its_spots_alone():
+    distiller = adversarial()
+    distiller.activate('all', {'logits': 1.0, 'logits.discriminator': 0.1})
+    before = state(distiller)
+    found = distiller.eval()(*batch(), mode='predict')
+    assert list(found[0].metainfo['spot_losses']) == ['logits'] and not differing(before, state(distiller))
+
+
+def test_a_random_teacher_is_not_cached():
+    distiller = adversarial()
+    with pytest.raises(ValueError, match=r'the teacher draws its answers.*`schedule.cache=0`'):
+        distiller.activate('all', ['logits'], cache=FeatureCache(2**20))
+    adversarial(teacher=dict(BANK, target='mean')).activate('all', ['logits'], cache=FeatureCache(2**20))
+
+
+def test_a_bank_for_another_number_of_classes_is_refused(tmp_path):
+    torch.save(dict(meta={}, state_dict={'bank.logits': torch.zeros(10, 4, 10)}), tmp_path / 'bank.pth')
+    with pytest.raises(ValueError, match=r'does not fit the teacher \(TargetBank\).*bank.logits is \(10, 4, 10\), not '
+                                         r'\(3, 4, 3\)'):
+        adversarial(teacher=dict(BANK, checkpoint=str(tmp_path / 'bank.pth')))
+    with pytest.raises(ValueError, match=r"spot 'logits': the student's.*\[3, 64, 64\].*\[5, 64, 64\]"):
+        adversarial(teacher=dict(BANK, num_classes=5))
+
+
+def test_a_discriminator_at_several_modules_is_refused():
+    several = dict(SPOT, student=['backbone.layers.0', 'backbone.layers.1'],
+                   teacher=['backbone.layers.0', 'backbone.layers.1'], loss=dict(type='FSPLoss'))
+    with pytest.raises(ValueError, match='a discriminator judges the logits of one module'):
+        build_distiller(network(), spots=[several])
+
+
+def test_a_misspelt_discriminator_is_refused():
+    with pytest.raises(ValueError, match="did you mean 'LabelDiscriminator'"):
+        adversarial(spots=[dict(SPOT, discriminator=dict(type='LabelDiscriminatr'))])
+    with pytest.raises(KeyError, match=r"no spot 'logits.discriminato'; did you mean 'logits.discriminator'"):
+        adversarial().activate('all', ['logits.discriminato'])

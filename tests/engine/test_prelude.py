@@ -1,0 +1,204 @@
+"""The run before the schedule: made once, used again, continued, refused; and its bank."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from skd_mm.engine import prelude
+from skd_mm.engine.prelude import collect_rows, run_prelude
+from tests.helpers import Killed, quick
+
+PACK = [dict(type='mmpretrain.PackInputs')]
+
+
+def loader(split, per_class, classes=2):
+    return dict(batch_size=8, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
+                dataset=dict(type='skd_mm.SyntheticDigits', num_classes=classes, split=split, per_class=per_class,
+                             pipeline=PACK))
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """An ordinary run on numbers of one digit, of a second; it learns to tell 0 from 1."""
+    Config(dict(
+        default_scope='mmpretrain',
+        model=dict(type='ImageClassifier', backbone=dict(type='skd_mm.LeNet5'), neck=None,
+                   head=dict(type='LinearClsHead', num_classes=2, in_channels=84)),
+        data_preprocessor=dict(mean=[60.], std=[75.], to_rgb=False),
+        train_dataloader=loader('train', 24), val_dataloader=loader('test', 8),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=10), val_cfg=dict(type='ValLoop'),
+        val_evaluator=dict(type='Accuracy'),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-3)),
+        randomness=dict(seed=0), log_level='WARNING')).dump(str(tmp_path / 'plain.py'))
+    return str(tmp_path / 'plain.py')
+
+
+def config(plain, folder, rows=5, **settings):
+    return Config(dict(
+        work_dir=str(folder), default_scope='mmseg',
+        prelude=dict(cfg=plain, **settings),
+        model=dict(teacher=dict(type='skd_mm.TargetBank', num_classes=2, rows=rows, checkpoint='prelude/bank.pth'))))
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """How often a run was trained."""
+    trained = []
+    train = Runner.train
+    monkeypatch.setattr(Runner, 'train', lambda self: (trained.append(self.work_dir), train(self))[1])
+    with quick():
+        yield trained
+
+
+def test_it_is_made_once_and_the_teacher_is_found(plain, tmp_path, runs):
+    cfg = config(plain, tmp_path / 'a', gate={'accuracy/top1': 75})
+    assert run_prelude(cfg) is cfg
+    file = Path(cfg.model.teacher.checkpoint)
+    assert file.parent.parent == tmp_path / 'a/prelude' and file.parent.name.startswith('plain-')
+    saved = torch.load(file, weights_only=True)
+    logits = saved['state_dict']['bank.logits']
+    assert logits.shape == (2, 5, 2) and (logits.argmax(-1) == torch.tensor([[0], [1]])).all()
+    facts = saved['meta']['prelude']
+    assert facts['seed'] == 0 and facts['rows'] == 5 and facts['metrics']['accuracy/top1'] >= 75
+    assert facts['seconds'] > 0 and set(facts['versions']) == {'skd_mm', 'torch', 'mmengine'}
+    written = file.stat().st_mtime_ns
+    again = run_prelude(config(plain, tmp_path / 'a', gate={'accuracy/top1': 75}))
+    assert again.model.teacher.checkpoint == str(file) and file.stat().st_mtime_ns == written
+    assert len(runs) == 1
+
+
+def test_it_leaves_no_trace_in_this_process(plain, tmp_path, runs):
+    scope = DefaultScope.get_instance('here', scope_name='mmseg')
+    run_prelude(config(plain, tmp_path))
+    assert DefaultScope.get_current_instance() is scope
+
+
+def test_a_folder_of_several_runs(plain, tmp_path, runs):
+    shared = dict(dir=str(tmp_path / 'shared'))
+    one = run_prelude(config(plain, tmp_path / 'a', **shared)).model.teacher.checkpoint
+    assert run_prelude(config(plain, tmp_path / 'b', **shared)).model.teacher.checkpoint == one
+    other = run_prelude(config(plain, tmp_path / 'a', options={'optim_wrapper.optimizer.lr': 2e-3}, **shared))
+    assert other.model.teacher.checkpoint != one and Path(one).is_file() and len(runs) == 2
+
+
+def test_other_rows_are_taken_from_the_same_run(plain, tmp_path, runs):
+    file = run_prelude(config(plain, tmp_path)).model.teacher.checkpoint
+    few = torch.load(file, weights_only=True)['state_dict']['bank.logits']
+    assert run_prelude(config(plain, tmp_path, rows=7)).model.teacher.checkpoint == file
+    many = torch.load(file, weights_only=True)['state_dict']['bank.logits']
+    assert many.shape == (2, 7, 2) and torch.equal(many[:, :5], few) and len(runs) == 1
+
+
+@pytest.mark.parametrize('where', ['training', 'bank', 'end'])
+def test_it_goes_on_where_it_was_cut_off(plain, tmp_path, runs, monkeypatch, where):
+    whole = torch.load(run_prelude(config(plain, tmp_path / 'whole')).model.teacher.checkpoint, weights_only=True)
+    cut = dict(training=(Runner, 'val'), bank=(prelude, 'collect_rows'), end=(prelude, 'replace_synced'))[where]
+
+    def die(*args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*cut, die)
+        with pytest.raises(Killed):
+            run_prelude(config(plain, tmp_path / 'cut'))
+    file = run_prelude(config(plain, tmp_path / 'cut')).model.teacher.checkpoint
+    assert torch.equal(torch.load(file, weights_only=True)['state_dict']['bank.logits'],
+                       whole['state_dict']['bank.logits'])
+
+
+def test_a_teacher_under_the_gate_is_refused_each_time(plain, tmp_path, runs):
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r'reaches accuracy/top1 = [\d.]+ and must reach 101.*run is in'):
+            run_prelude(config(plain, tmp_path, gate={'accuracy/top1': 101}))
+    run_prelude(config(plain, tmp_path))
+    with pytest.raises(ValueError, match='must reach 101'):
+        run_prelude(config(plain, tmp_path, gate={'accuracy/top1': 101}))
+
+
+def test_a_checkpoint_of_the_run_itself(plain, tmp_path, runs):
+    cfg = config(plain, tmp_path)
+    cfg.model.teacher = dict(cfg=plain, checkpoint='prelude/epoch_*.pth')
+    file = Path(run_prelude(cfg).model.teacher.checkpoint)
+    assert file.name == 'epoch_*.pth' and list(file.parent.glob(file.name))
+    assert not list(file.parent.glob('bank*'))
+
+
+def test_without_a_prelude_nothing_happens(tmp_path):
+    for none in (None, {}):
+        cfg = Config(dict(work_dir=str(tmp_path / 'x'), prelude=none, model=dict(teacher=None)))
+        assert run_prelude(cfg) is cfg and not (tmp_path / 'x').exists()
+
+
+def test_other_processes_wait(plain, tmp_path, runs, monkeypatch):
+    """They train nothing, and go on as soon as all is there."""
+    cfg = config(plain, tmp_path)
+    cfg.launcher = 'pytorch'
+    waited, sleep = [], time.sleep
+
+    def finish(seconds):
+        if seconds < 1:  # somebody else's
+            return sleep(seconds)
+        waited.append(seconds)
+        monkeypatch.setenv('RANK', '0')
+        run_prelude(config(plain, tmp_path))
+
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setattr(time, 'sleep', finish)
+    run_prelude(cfg)
+    assert len(waited) == 1 and len(runs) == 1 and Path(cfg.model.teacher.checkpoint).is_file()
+
+
+@pytest.mark.parametrize(('change', 'error', 'words'), [
+    (dict(prelude=dict(cgf='x')), KeyError, "no key 'cgf'; did you mean 'cfg'"),
+    (dict(prelude=dict(gate={}, _delete_=True)), KeyError, 'needs `cfg`'),
+    (dict(prelude=dict(cfg='configs/teachers/lenet5_1xb128-20e_digits101.py')), FileNotFoundError,
+     "did you mean 'lenet5_1xb128-20e_digits1"),
+    (dict(prelude=dict(gate={'accuracy/top2': 1})), ValueError, "'accuracy/top2' is not among.*mean 'accuracy/top1'"),
+    (dict(model=dict(teacher=dict(checkpoint='bank.pth'))), ValueError, "begin with 'prelude/', not be 'bank.pth'"),
+    (dict(model=dict(teacher=dict(num_classes=3))), ValueError, 'has 2 classes, .* num_classes=3'),
+    (dict(model=dict(teacher=dict(num_classes=1))), ValueError, 'num_classes.* from 2 on, not 1'),
+    (dict(model=dict(teacher=dict(rows=25))), ValueError, 'needs 25 correctly classified .* fewer in 2 classes'),
+])
+def test_what_makes_no_sense_is_refused(plain, tmp_path, runs, change, error, words):
+    cfg = config(plain, tmp_path)
+    cfg = Config(Config._merge_a_into_b(change, cfg._cfg_dict))
+    with pytest.raises(error, match=words):
+        run_prelude(cfg)
+    late = "'rows': 25" in str(change) or 'top2' in str(change)
+    assert len(runs) == late
+
+
+def test_rows_are_those_that_are_classified_correctly():
+    class Model(torch.nn.Module):
+        def data_preprocessor(self, batch, training):
+            return dict(inputs=torch.stack(batch['inputs']), data_samples=batch['data_samples'])
+
+        def forward(self, inputs, data_samples, mode):
+            return inputs
+
+    from mmengine.dataset import pseudo_collate
+    from mmpretrain.structures import DataSample
+    data = [([3., 1.], 0), ([1., 2.], 0), ([5., 1.], 0), ([0., 1.], 1), ([2., 1.], 1), ([0., 4.], 1), ([9., 0.], 0)]
+
+    class Loader:
+        dataset = [dict(inputs=torch.tensor(row), data_samples=DataSample().set_gt_label(k)) for row, k in data]
+        collate_fn = staticmethod(pseudo_collate)
+
+    rows = collect_rows(Model(), Loader, 2, 2)
+    assert rows.tolist() == [[[3, 1], [5, 1]], [[0, 1], [0, 4]]]
+    with pytest.raises(ValueError, match=r'needs 3 .* fewer in 1 classes: \{1: 2\}; set model.teacher.rows'):
+        collect_rows(Model(), Loader, 2, 3)
+    with pytest.raises(ValueError, match=r'its network has 2 classes, model\.teacher num_classes=3'):
+        collect_rows(Model(), Loader, 3, 1)
+
+
+def test_what_it_measured_stands_beside_it(plain, tmp_path, runs):
+    folder = Path(run_prelude(config(plain, tmp_path)).model.teacher.checkpoint).parent
+    facts = json.loads((folder / 'done.json').read_text())
+    assert facts['config'] == folder.name and folder.name.endswith(facts['digest'])
