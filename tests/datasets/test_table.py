@@ -8,8 +8,8 @@ from skd_mm.datasets import SklearnTable  # noqa: E402
 
 def test_rows_are_images_of_one_pixel():
     train, test = SklearnTable('wine'), SklearnTable('wine', 'test')
-    assert (len(train), len(test)) == (134, 44)
-    rows = np.stack([train.get_data_info(i)['img'] for i in range(134)])
+    assert (len(train), len(test)) == (135, 43)
+    rows = np.stack([train.get_data_info(i)['img'] for i in range(135)])
     assert rows.shape == (134, 1, 1, 13) and rows.dtype == np.float32
     np.testing.assert_allclose(rows.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(rows.std(0), 1, atol=1e-4)

@@ -1,4 +1,4 @@
-# 134 rows of a table for training and 44 for testing.
+# 135 rows of a table for training and 43 for testing.
 data_preprocessor = dict(num_classes=3, to_rgb=False)
 train_dataloader = dict(
     batch_size=16,
