@@ -163,10 +163,20 @@ class KillHook(Hook):
 
 @HOOKS.register_module(force=True)
 class SystemKillHook(KillHook):
-    """The same by the system: nothing is cleaned up."""
+    """The same by the system, where nothing is cleaned up; of one rank, and where no marker is, if so told."""
+
+    def __init__(self, event, at=1, priority='VERY_HIGH', rank=None, marker=None, signal=signal.SIGKILL):
+        super().__init__(event, at, priority)
+        self.rank, self.marker, self.signal = rank, marker, signal
 
     def kill(self):
-        os.kill(os.getpid(), signal.SIGKILL)
+        if self.rank is not None and self.rank != int(os.environ.get('RANK', 0)):
+            return
+        if self.marker is not None:
+            if Path(self.marker).exists():
+                return
+            Path(self.marker).touch()
+        os.kill(os.getpid(), self.signal)
 
 
 def network(width=4, **changes):

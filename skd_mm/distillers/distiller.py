@@ -231,9 +231,10 @@ class Distiller(BaseModel):
             return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
         except KeyError as error:
             raise KeyError(f'model.spots: {error.args[0]}') from None
-        except RuntimeError as error:
-            raise RuntimeError(f'the {network.role} could not be run on zeros of shape {list(shape)}; set '
-                               f'model.input_shape to a size that it takes: {error}') from error
+        except (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
+            raise ValueError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
+                             f'{list(shape)}; if the size is at fault, set model.input_shape to one that it takes: '
+                             f'{type(error).__name__}: {error}') from error
         finally:
             for module, mode in training.items():
                 module.training = mode

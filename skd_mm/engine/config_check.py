@@ -225,9 +225,12 @@ def _loader(cfg: Any, path: str, scope: str | None) -> Iterator[str]:
         value = cfg.get(key, least)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             yield f'{path}.{key} must be a whole number from {least} on, not {value!r}'
-    if 'dataset' not in cfg:
-        yield f'{path}.dataset is missing'
+    if not isinstance(cfg.get('dataset'), Mapping):
+        yield f'{path}.dataset must be a dict with a `type`, not {cfg.get("dataset")!r}'
+        return
     yield from _thing(root.DATASETS, cfg.get('dataset'), f'{path}.dataset', scope)
+    if cfg.get('sampler') is not None and not isinstance(cfg['sampler'], Mapping):
+        yield f'{path}.sampler must be a dict with a `type`, not {cfg["sampler"]!r}'
     yield from _thing(root.DATA_SAMPLERS, cfg.get('sampler'), f'{path}.sampler', scope)
 
 

@@ -520,8 +520,8 @@ def test_networks_that_need_another_input_size():
     cfg['decode_head'].update(in_channels=32, in_index=3)
     distiller = build_distiller(cfg, spots=['backbone.layer4'], input_shape=(3, 128, 64))
     assert distiller.spots['backbone/layer4'].shapes[0] == (32, 4, 2)
-    with pytest.raises(RuntimeError, match=r'the student could not be run on zeros of shape \[7, 64, 64\]; '
-                                           r'set model\.input_shape'):
+    with pytest.raises(ValueError, match=r'model\.student: the student could not be run on zeros of shape '
+                                         r'\[7, 64, 64\]; .* set model\.input_shape'):
         build_distiller(cfg, spots=['backbone.layer4'], input_shape=(7, 64, 64))
 
 

@@ -394,7 +394,7 @@ def leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
 # Configs
 
 BASES = ('stagewise', 'fitnets', 'no teacher', 'cache', 'half precision', 'contrastive memory', 'router')
-WRONG: tuple[Any, ...] = (None, -1, 0, 10**6, 0.5, float('nan'), 'nonsense', '', [], {}, True, [1, 'x'], {'a': 1})
+WRONG: tuple[Any, ...] = (None, -1, 0, 10**6, 0.5, 1e30, 'nonsense', '', [], {}, True, [1, 'x'], {'a': 1})
 # The campaign's own.
 FREE = ('work_dir', 'experiment_name', 'custom_imports')
 

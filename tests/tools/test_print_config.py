@@ -14,6 +14,21 @@ def test_prints_the_merged_config(run_tool, tmp_path, capsys):
     assert sorted(file.name for file in tmp_path.iterdir()) == ['base.py', 'child.py', 'whole.py']
 
 
+def test_the_networks_of_a_distiller_may_be_put_in_their_place(run_tool, tmp_path, capsys):
+    (tmp_path / 'net.py').write_text(
+        "default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder', backbone=dict(depth=18))\n")
+    (tmp_path / 'skd.py').write_text(
+        f"model = dict(type='skd_mm.Distiller', student=dict(cfg={str(tmp_path / 'net.py')!r}), "
+        f"teacher=dict(cfg={str(tmp_path / 'net.py')!r}, options={{'model.backbone.depth': 101}}, "
+        "checkpoint='a.pth'))\n")
+    run_tool('misc/print_config.py', tmp_path / 'skd.py', '--expand', '--save-path', tmp_path / 'whole.py')
+    net = dict(type='EncoderDecoder', _scope_='mmseg')
+    expected = dict(type='skd_mm.Distiller', student=dict(net, backbone=dict(depth=18)),
+                    teacher=dict(net, backbone=dict(depth=101), checkpoint='a.pth'))
+    assert Config.fromfile(tmp_path / 'whole.py').model.to_dict() == expected
+    assert 'depth=101' in capsys.readouterr().out
+
+
 def test_graph(run_tool, distillation, capsys):
     run_tool('misc/print_config.py', distillation.config, '--graph')
     printed = capsys.readouterr().out

@@ -2,10 +2,10 @@
 
 import argparse
 
-from mmengine.config import DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import MODELS, init_default_scope
 
-from skd_mm.distillers.networks import read_config
+from skd_mm.distillers.networks import network_config, read_config
 from skd_mm.engine.export import student_config
 
 
@@ -13,6 +13,8 @@ def parse_args() -> argparse.Namespace:
     """The options that mmsegmentation's ``print_config.py`` has, and a name for the file it writes."""
     parser = argparse.ArgumentParser(description='Print the whole config')
     parser.add_argument('config', help='path of the config')
+    parser.add_argument('--expand', action='store_true', help='put the networks of a distiller in the place of the '
+                        'configs that it names')
     parser.add_argument('--graph', action='store_true', help='print the modules of the model too; of a '
                         'distiller, those of the student')
     parser.add_argument('--save-path', help='write the config there as well; the suffix is .py, .json or .yaml')
@@ -29,12 +31,24 @@ def main() -> None:
     args = parse_args()
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
+    if args.expand:
+        expand(cfg)
     print(f'Config:\n{cfg.pretty_text}')
     if args.save_path:
         cfg.dump(args.save_path)
     if args.graph:
         init_default_scope(cfg.get('default_scope', 'mmengine'))
         print(f'Model graph:\n{MODELS.build(student_config(cfg).model)}')
+
+
+def expand(cfg: Config) -> None:
+    """Puts what is behind ``cfg`` into ``model.student`` and ``model.teacher``."""
+    for role in ('student', 'teacher'):
+        named = cfg.get('model', {}).get(role)
+        if named and 'type' not in named:
+            model, scope = network_config(named, role)
+            beside = {key: named[key] for key in ('checkpoint', 'mode', 'stages') if named.get(key) is not None}
+            cfg.model[role] = ConfigDict(model, **beside, **({'_scope_': scope} if scope is not None else {}))
 
 
 if __name__ == '__main__':
