@@ -1,5 +1,6 @@
 """Stage by stage: SKD (arXiv 1911.06786) and SSKD (arXiv 1812.01819)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class BackboneFirst(Recipe):
 
     def build(self, stages: Sequence[str]) -> list[Phase]:
         """One phase a stage of the backbone, and one for the rest."""
-        backbone = [stage for stage in stages[:-1] if stage.split('.')[0] == 'backbone']
+        backbone = [stage for stage in stages[:-1] if re.match(r'backbone\b', stage)]  # backbone.layer1, backbone[0]
         if not backbone:
             raise ValueError(f"{self.where}: the model has no spot in its backbone; `model.spots='backbone'` puts one "
                              'behind each of its stages')

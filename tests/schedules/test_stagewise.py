@@ -1,6 +1,6 @@
 import pytest
 
-from skd_mm.schedules import Stagewise
+from skd_mm.schedules import BackboneFirst, Stagewise
 from tests.helpers import UNET_SPOTS
 
 STAGES = [*UNET_SPOTS, 'task_head']
@@ -34,3 +34,32 @@ def test_head_and_overrides_go_together():
 def test_without_spots_there_is_nothing_to_walk_along():
     with pytest.raises(ValueError, match=r'no spots to walk along; name them in `model\.spots`'):
         Stagewise(phase_epochs=1).phases(['task_head'])
+
+
+def facts(recipe, stages):
+    return [(phase.name, phase.train, phase.spots, phase.task) for phase in recipe.phases(stages)]
+
+
+def test_backbone_first_learns_what_lies_behind_the_backbone_at_once():
+    stages = ['backbone.layer1', 'backbone.layer2', 'decode_head.blocks.0', 'task_head']
+    assert facts(BackboneFirst(phase_epochs=1), stages) == [
+        ('backbone.layer1', ['backbone.layer1'], {'backbone.layer1': 1}, 0),
+        ('backbone.layer2', ['backbone.layer2'], {'backbone.layer2': 1}, 0),
+        ('task_head', ['decode_head.blocks.0', 'task_head'], {}, 1)]
+
+
+def test_backbone_first_takes_elements_of_the_backbones_outputs():
+    names = [name for name, *_ in facts(BackboneFirst(phase_epochs=1), ['backbone[0]', 'backbone[1]', 'task_head'])]
+    assert names == ['backbone[0]', 'backbone[1]', 'task_head']
+
+
+def test_the_head_of_backbone_first_can_differ():
+    recipe = BackboneFirst(phase_epochs=5, head=dict(epochs=2, train=['decode_head.conv_seg']))
+    *_, last = recipe.phases(['backbone.layer1', 'task_head'])
+    assert (last.epochs, last.train) == (2, ['decode_head.conv_seg'])
+
+
+def test_backbone_first_needs_a_spot_in_the_backbone():
+    for stages in (['task_head'], ['decode_head.convs', 'task_head'], ['backbones.x', 'task_head']):
+        with pytest.raises(ValueError, match=r"no spot in its backbone; `model\.spots='backbone'` puts one"):
+            BackboneFirst(phase_epochs=1).phases(stages)

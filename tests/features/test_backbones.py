@@ -1,0 +1,78 @@
+import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+from skd_mm.features import Network, backbone_stages, match_stages
+from tests.helpers import batch, network
+
+
+def stages(backbone, side=32):
+    init_default_scope('mmpretrain')
+    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling'))).eval()
+    found = backbone_stages(Network(model), lambda: model(torch.zeros(1, 3, side, side), mode='tensor'))
+    return {name: tuple(output.shape[1:]) for name, output in found}
+
+
+@pytest.mark.parametrize(('backbone', 'expected'), [
+    (dict(type='ResNet_CIFAR', depth=18, base_channels=4, stem_channels=4),
+     {'layer1': (4, 32, 32), 'layer2': (8, 16, 16), 'layer3': (16, 8, 8), 'layer4': (32, 4, 4)}),
+    (dict(type='skd_mm.CIFARResNet', depth=8),
+     {'layer1': (16, 32, 32), 'layer2': (32, 16, 16), 'layer3': (64, 8, 8)}),
+    (dict(type='skd_mm.WideResNet', depth=10),
+     {'stem': (16, 32, 32), 'layer1': (16, 32, 32), 'layer2': (32, 16, 16), 'layer3': (64, 8, 8)}),
+    # Lists of modules in place of lists of names.
+    (dict(type='ShuffleNetV2', widen_factor=0.5),
+     {'layers.0': (48, 4, 4), 'layers.1': (96, 2, 2), 'layers.2': (192, 1, 1), 'layers.3': (1024, 1, 1)}),
+    (dict(type='ConvNeXt', arch=dict(depths=[1] * 4, channels=[4, 8, 16, 32]), gap_before_final_norm=False),
+     {f'stages.{i}': (4 * 2**i, 8 // 2**i, 8 // 2**i) for i in range(4)}),
+])
+def test_a_backbones_own_stages(backbone, expected):
+    found = stages(backbone)
+    assert list(found.items()) == [(f'backbone.{name}', shape) for name, shape in expected.items()]
+
+
+def test_backbones_without_known_stages_say_so():
+    class Flat(nn.Module):
+        def __init__(self, **parts):
+            super().__init__()
+            for name, part in parts.items():
+                setattr(self, name, part)
+
+        def forward(self, x):
+            return self.backbone(x) if hasattr(self, 'backbone') else x
+
+    for model, words in ((Flat(), r'has no backbone'), (Flat(backbone=nn.Conv2d(3, 4, 1)), 'no list of stages')):
+        with pytest.raises(ValueError, match=f'{words}.*name the spots one by one'):
+            backbone_stages(Network(model, 'teacher'), lambda model=model: model(torch.zeros(1, 3, 4, 4)))
+
+
+def outputs(**sides):
+    return [(name, torch.zeros(1, 2, side, side)) for name, side in sides.items()]
+
+
+def test_as_many_stages_are_paired_in_their_order():
+    assert match_stages(outputs(a=8, b=4, c=4), outputs(x=16, y=8, z=2)) == ([('a', 'x'), ('b', 'y'), ('c', 'z')], [])
+
+
+def test_other_numbers_of_stages_are_paired_by_resolution_and_the_rest_is_named():
+    pairs, alone = match_stages(outputs(a=8, b=8, c=4, d=2), outputs(w=16, x=8, y=4, z=4, u=1))
+    assert pairs == [('b', 'x'), ('c', 'z')]  # the last of each resolution
+    assert alone == ['a', 'd', 'w', 'y', 'u']
+
+
+@pytest.mark.parametrize(('teacher', 'kinds'), [
+    (network(), []),
+    (network(width=6), ['Conv1x1']),
+    (network(stride=2), ['Resize']),
+    (network(width=6, stride=2), ['Conv1x1', 'Resize'])])
+def test_what_differs_is_bridged(teacher, kinds):
+    init_default_scope('mmseg')
+    distiller = MODELS.build(dict(type='skd_mm.Distiller', student=network(), teacher=teacher, spots='backbone'))
+    assert [spot.student for spot in distiller.spots.values()] == [f'backbone.layers.{i}' for i in range(3)]
+    connectors = [[type(part).__name__ for part in spot.connector] for spot in distiller.spots.values()]
+    assert connectors == [[kind for kind in kinds if kind != 'Resize'], kinds, kinds]
+    inputs, samples = batch()
+    for spot in distiller.spots.values():
+        distiller.activate([spot.name], [spot.name])
+        assert torch.isfinite(distiller(inputs, samples, mode='loss')[f'spots.{spot.name}.loss'])
