@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skd_mm.datasets.seeded import PhaseSampler
 from skd_mm.distillers import Distiller
-from skd_mm.distillers.distiller import sample_keys
+from skd_mm.distillers.samples import sample_keys
 from skd_mm.distillers.spot import names, pick
 from skd_mm.features import stand_in
 from skd_mm.features.nests import map_tensors

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,28 +24,25 @@ from skd_mm.features import (
     Network,
     Stage,
     backbone_stages,
-    constant,
-    enter,
     find_entries,
     match_stages,
     needed_outputs,
     note_paths,
-    replayed,
     split_stages,
     stand_in,
     structure_of,
     tensors,
 )
 from skd_mm.features.network import copied
-from skd_mm.losses import Feature
-from skd_mm.losses.base import parts
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
-from skd_mm.utils import INDEX, VIEW, did_you_mean, label_of
+from skd_mm.utils import did_you_mean
 
 from .adversary import Adversary, Case, Judges
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
+from .routed import Branch, multi_path
+from .samples import context_of, sample_keys
 from .spot import Reproduction, Spot, names, pick, spot_configs
 
 EVERYTHING = 'all'
@@ -545,35 +542,19 @@ class Distiller(BaseModel):
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
         if cases is not None:
             cases += [adversary.case(pick(features, adversary.student), pick(targets, adversary.teacher),
-                                     _context(data_samples, adversary.needs, pick(targets, adversary.teacher)))
+                                     context_of(data_samples, adversary.needs, pick(targets, adversary.teacher)))
                       for adversary, _ in self.adversaries]
         if self.multi_path:
-            losses.update(self._route(inputs, data_samples, gates, outputs, targets, notes))
+            assert self.router is not None and self.teacher is not None and gates is not None
+            teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
+            losses.update(multi_path(
+                self.router, gates,
+                Branch(self.student_network, lambda mode: self.student(inputs, data_samples, mode=mode),
+                     self._entries['student'], notes['student']),
+                Branch(self.teacher_network, lambda mode: teacher(images, data_samples, mode=mode),
+                     self._entries['teacher'], notes['teacher']),
+                targets, outputs))
         return losses
-
-    def _route(self, inputs: Tensor, data_samples: Sequence[Any] | None, gates: Any, outputs: Mapping[str, Any],
-               targets: Mapping[str, Tensor], notes: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
-        """The multi-path pass, and what the router learns from it."""
-        assert self.router is not None and self.teacher is not None
-        teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
-        own, theirs = self._entries['student'], self._entries['teacher']
-
-        def next_student(given: Sequence[Tensor]) -> Tensor:
-            return enter(self.student_network, lambda: self.student(inputs, data_samples, mode='tensor'), own, given,
-                         notes['student'])
-
-        def next_teacher(given: Sequence[Tensor]) -> Tensor:
-            if not given:  # nothing has been mixed yet
-                return targets[theirs[0].end]
-            return enter(self.teacher_network, lambda: teacher(images, data_samples, mode='tensor'), theirs, given,
-                         notes['teacher'])
-
-        with constant(self.student):
-            features = self.router.mix(gates, next_student, next_teacher)
-            mixed, _ = self.student_network.run(
-                lambda: self.student(inputs, data_samples, mode='loss'),
-                replay=replayed(self.student_network, own, features, notes['student']))
-        return self.router.losses(_task_loss(mixed), _task_loss(outputs), gates)
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Adds up the losses of a step, see MMEngine's ``BaseModel``.
@@ -629,7 +610,7 @@ class Distiller(BaseModel):
     def _compare(spot: Spot | Reproduction, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
                  data_samples: Sequence[Any] | None, gate: Tensor | None = None) -> Tensor:
         return spot(pick(features, spot.student), pick(targets, spot.teacher),
-                    _context(data_samples, spot.needs, pick(targets, spot.teacher)), gate)
+                    context_of(data_samples, spot.needs, pick(targets, spot.teacher)), gate)
 
     def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                  notes: Mapping[str, dict[str, Any]]) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
@@ -714,13 +695,6 @@ class Distiller(BaseModel):
                                         note=note, replay=replay, note_as=note_as)
 
 
-def _task_loss(losses: Mapping[str, Any]) -> Tensor:
-    """A student's own loss as one number, without auxiliary heads."""
-    return torch.stack([
-        part.mean() for key, value in losses.items() if 'loss' in key and not key.startswith('aux')
-        for part in (value if isinstance(value, list) else [value])]).sum()
-
-
 def _key(name: str) -> str:
     """A spot's name as a key of a ModuleDict, which may have no dots."""
     return name.replace('.', '/')
@@ -741,26 +715,3 @@ def _inside(name: str, paths: Iterable[str]) -> bool:
 def _overlap(one: str, other: str) -> bool:
     """Whether one of two module paths lies in the other."""
     return not one or not other or one == other or one.startswith(f'{other}.') or other.startswith(f'{one}.')
-
-
-def _context(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
-    """What a spot needs to know of the samples beside their features, as far as the samples tell."""
-    device, samples, context = parts(feature)[0].device, list(data_samples or ()), {}
-    if 'index' in needs and samples and all(INDEX in sample.metainfo for sample in samples):
-        context['index'] = torch.tensor([sample.metainfo[INDEX] for sample in samples], device=device)
-    if 'labels' in needs and samples:
-        labels = [label_of(sample) for sample in samples]
-        known = [label for label in labels if label is not None]
-        if len(known) == len(labels) and all(label.shape == known[0].shape for label in known):
-            context['labels'] = torch.stack(known).to(device)
-    return context
-
-
-def sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
-    """What identifies each image, or None where nothing does: its index in training, its file or index else."""
-    for name in (INDEX, 'img_path', 'sample_idx'):
-        found = [sample.metainfo.get(name) for sample in data_samples or ()]
-        if found and None not in found:
-            return [(name, value, sample.metainfo.get(VIEW))
-                    for value, sample in zip(found, data_samples or (), strict=True)]
-    return None

@@ -1,0 +1,68 @@
+"""The second pass of a routed step, in which samples change over between the two networks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skd_mm.features import Entry, Network, constant, enter, replayed
+from skd_mm.routing import Router
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A network as something that samples can enter behind each of its spots, for one batch.
+
+    Attributes:
+        network: The network.
+        run: Runs it on the batch in a mode, ``'tensor'`` or ``'loss'``.
+        entries: How it is entered.
+        notes: What stands for the outputs of its modules.
+    """
+
+    network: Network
+    run: Callable[[str], Any]
+    entries: Sequence[Entry]
+    notes: Mapping[str, Any]
+
+    def advance(self, given: Sequence[Tensor]) -> Tensor:
+        """Runs the next stage, given the features at the ends of all before it."""
+        return enter(self.network, lambda: self.run('tensor'), self.entries, given, self.notes)
+
+
+def multi_path(router: Router, gates: Tensor, student: Branch, teacher: Branch, targets: Mapping[str, Tensor],
+               outputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The multi-path pass, and what the router learns from it (SAKD, arXiv 2205.02399).
+
+    The student is constant in it: in eval mode, and without a gradient for its parameters. So one backward pass of the
+    student's losses and these gives what the authors' two give.
+
+    Args:
+        router: The router.
+        gates: ``[B, spots]``, with their gradient.
+        student: The student.
+        teacher: The teacher.
+        targets: Features of the teacher's own pass, that at its first spot among them: before it nothing is mixed.
+        outputs: The student's own losses.
+
+    Returns:
+        The router's losses, see :meth:`skd_mm.routing.Router.losses`.
+    """
+
+    def next_teacher(given: Sequence[Tensor]) -> Tensor:
+        return teacher.advance(given) if given else targets[teacher.entries[0].end]
+
+    with constant(student.network.model):
+        features = router.mix(gates, student.advance, next_teacher)
+        mixed, _ = student.network.run(
+            lambda: student.run('loss'), replay=replayed(student.network, student.entries, features, student.notes))
+    return router.losses(_task_loss(mixed), _task_loss(outputs), gates)
+
+
+def _task_loss(losses: Mapping[str, Any]) -> Tensor:
+    """A student's own loss as one number, without auxiliary heads."""
+    return torch.stack([
+        part.mean() for key, value in losses.items() if 'loss' in key and not key.startswith('aux')
+        for part in (value if isinstance(value, list) else [value])]).sum()

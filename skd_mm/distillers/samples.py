@@ -1,0 +1,43 @@
+"""What the data samples of a batch tell beside its images."""
+
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skd_mm.losses import Feature
+from skd_mm.losses.base import parts
+from skd_mm.utils import INDEX, VIEW, label_of
+
+
+def context_of(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
+    """What a spot needs to know of the samples beside their features, as far as the samples tell.
+
+    Args:
+        data_samples: One an image.
+        needs: What is asked for: ``'index'``, the positions in the training set, and ``'labels'``.
+        feature: Where it is needed: on this feature's device.
+
+    Returns:
+        ``index``, ``[B]``, and ``labels``, ``[B]`` or ``[B, H, W]``; what is not known of every sample is missing.
+    """
+    device, samples, context = parts(feature)[0].device, list(data_samples or ()), {}
+    if 'index' in needs and samples and all(INDEX in sample.metainfo for sample in samples):
+        context['index'] = torch.tensor([sample.metainfo[INDEX] for sample in samples], device=device)
+    if 'labels' in needs and samples:
+        labels = [label_of(sample) for sample in samples]
+        known = [label for label in labels if label is not None]
+        if len(known) == len(labels) and all(label.shape == known[0].shape for label in known):
+            context['labels'] = torch.stack(known).to(device)
+    return context
+
+
+def sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
+    """What identifies each image, or None where nothing does: its index in training, its file or index else."""
+    for name in (INDEX, 'img_path', 'sample_idx'):
+        found = [sample.metainfo.get(name) for sample in data_samples or ()]
+        if found and None not in found:
+            return [(name, value, sample.metainfo.get(VIEW))
+                    for value, sample in zip(found, data_samples or (), strict=True)]
+    return None
