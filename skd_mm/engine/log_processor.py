@@ -11,6 +11,8 @@ from skd_mm.registry import LOG_PROCESSORS
 class PhaseLogProcessor(LogProcessor):
     """MMEngine's log processor with the phase's name on every line, on the terminal and in the JSON log.
 
+    Training lines of the JSON log have the epoch, too, counted over the whole run.
+
     Iterations and ETA are those of the whole run, so that curves of several phases stand in one picture.
 
     Args:
@@ -38,4 +40,6 @@ class PhaseLogProcessor(LogProcessor):
         if mode == 'test' or not hasattr(loop, 'phase'):
             return tag, line
         tag['phase'] = loop.phase.name
+        if mode == 'train':
+            tag['epoch'] = loop.epoch + 1  # the one that is on
         return tag, f'[{loop.index + 1}/{len(loop.phases)} {loop.phase.name}] {line}'

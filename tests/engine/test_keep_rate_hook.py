@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from skd_mm.analysis.keep_rates import keep_rates
 from skd_mm.analysis.logs import read_run
 from tests.helpers import SPOTS, config, log_lines, network, train
 
@@ -21,6 +22,8 @@ def test_keep_rates_are_logged_as_means_and_drawn(tmp_path):
     values = [line[f'router.keep.{SPOTS[1]}'] for line in lines]
     assert any(value * 4 % 1 for value in values)
     assert (tmp_path / 'keep_rates.png').stat().st_size > 10000
+    rates = keep_rates(read_run(tmp_path).spans()[0])
+    assert list(rates) == [*SPOTS, 'logits'] and list(rates['logits']) == [1, 2, 3]
 
 
 def test_without_a_router_there_is_no_picture(tmp_path):
