@@ -6,6 +6,7 @@ import logging
 import os
 import os.path as osp
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,10 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
     """Reads a config with its overrides; a ``schedule`` in it takes over from the training loop it inherited."""
     cfg = Config.fromfile(find_config(path))
     cfg.merge_from_dict(options)
-    if 'schedule' in cfg and cfg.get('train_cfg', {}).get('type') != 'skd_mm.PhaseLoop':
+    loop = cfg.get('train_cfg') or {}
+    if 'schedule' in cfg and isinstance(loop, Mapping) and loop.get('type') != 'skd_mm.PhaseLoop':
         # MMEngine takes `by_epoch` only where it chooses the loop by itself, as in mmpretrain's configs.
-        lengths = {key: value for key, value in (cfg.get('train_cfg') or {}).items() if key != 'by_epoch'}
+        lengths = {key: value for key, value in loop.items() if key != 'by_epoch'}
         cfg.pop('train_cfg', None)
         cfg.train_cfg = dict(lengths, type='skd_mm.PhaseLoop')
     return cfg

@@ -271,6 +271,9 @@ def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: 
                 yield f'{path}.{key}: a {kind.__name__} takes no {key!r}; did you mean {meant!r}?'
     if isinstance(kind_name, str) and '.' in kind_name and registry.name == 'model' and '_scope_' not in cfg:
         scope = scope or kind_name.partition('.')[0]
+    for key in ('train_cfg', 'test_cfg') if registry.name == 'model' else ():
+        if cfg.get(key) is not None and not isinstance(cfg[key], Mapping):
+            yield f'{path}.{key} must be a dict, not {cfg[key]!r}'
     for key in _LAYERS if registry.name == 'model' else ():
         layer = cfg.get(key)
         if isinstance(layer, Mapping) and _find(registry, layer.get('type'), scope) is None:

@@ -111,6 +111,15 @@ KINDS: dict[str, dict[str, Any]] = {
         MODEL, router=dict(gate='policy'), spots=[*SPOTS, dict(
             name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss'))]),
                    schedule=dict(type='Simultaneous', phase_epochs=4, val_interval=1)),
+    'adversary': dict(
+        SEGMENTATION, param_scheduler=[], optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)),
+        model=dict(
+            type='skd_mm.Distiller', student=network(dropout=0.3),
+            teacher=dict(type='skd_mm.TargetBank', num_classes=CLASSES, rows=4, stride=1),
+            spots=[dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss'),
+                        discriminator=dict(type='LabelDiscriminator', embedding=4, channels=(8, 6)))]),
+        schedule=dict(type='Phases', phase_epochs=4, val_interval=1, phases=[dict(
+            name='lwkd', train='all', task=0.1, spots={'logits': 0.9, 'logits.discriminator': 0.1})])),
 }
 
 Point = tuple[str, int]
@@ -393,7 +402,7 @@ def leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
 
 # Configs
 
-BASES = ('stagewise', 'fitnets', 'no teacher', 'cache', 'half precision', 'contrastive memory', 'router')
+BASES = ('stagewise', 'fitnets', 'no teacher', 'cache', 'half precision', 'contrastive memory', 'router', 'adversary')
 WRONG: tuple[Any, ...] = (None, -1, 0, 10**6, 0.5, 1e30, 'nonsense', '', [], {}, True, [1, 'x'], {'a': 1})
 # The campaign's own.
 FREE = ('work_dir', 'experiment_name', 'custom_imports')
