@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Style, types, tests.
+# Style, types, tests (in two processes).
 #   bash tools/run_tests.sh [--quick] [arguments of pytest]
 #     --quick                leaves out the tests that take more than ten seconds each
 #     SKD_MM_STACK=original  tests with the original OpenMMLab releases
@@ -14,4 +14,5 @@ if [ "${1:-}" = --quick ]; then
 fi
 python -m ruff check .
 python -m mypy
-python -m pytest "${marker[@]}" "$@"
+# Whole files go to one process, so that what a file's tests share is made once.
+python -m pytest -n 2 --dist loadfile "${marker[@]}" "$@"
