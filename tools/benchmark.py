@@ -101,8 +101,9 @@ def report(numbers: dict[str, Any]) -> str:
         if f'overhead{ending}' in total:
             lines.append(f'{mode}: {total[f"overhead{ending}"]:.2%} above the bare loop, at worst '
                          f'{total[f"worst_overhead{ending}"]:.2%}')
-    lines.append(f'memory: the worst phase without a task takes {total["memory_ratio"]:.0%} of a step with everything, '
-                 f'which takes {total["peak_mib_joint"]:.0f} MiB above the models')
+    if total['memory_ratio']:
+        lines.append(f'memory: the worst phase without a task takes {total["memory_ratio"]:.0%} of a step with '
+                     f'everything, which takes {total["peak_mib_joint"]:.0f} MiB above the models')
     if 'cache_mib' in numbers['phases'][0]:
         lines.append(f'cache: at most {max(phase["cache_mib"] for phase in numbers["phases"]):,.0f} MiB in a phase')
     lines.append(f'data loader by itself: {total["ms_loader"]:.1f} ms a batch; start of a run above the imports: '

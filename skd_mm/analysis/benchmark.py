@@ -177,7 +177,6 @@ class Mode:
         if runner._val_loop is not None:
             runner._val_loop = runner.build_val_loop(runner._val_loop)
         runner.call_hook('before_run')
-        runner._init_model_weights()
         runner.call_hook('before_train')
         if naive:
             self.loop.distiller.__class__ = NaiveDistiller
@@ -263,11 +262,12 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
         except ValueError as error:
             say(f'not cached: {error}')
     MMLogger.get_current_instance().setLevel(logging.ERROR)
-    joint = peak_memory(_joint(truncated.loop))
+    # One phase by itself may be timed where the whole network cannot be trained, as with a single image.
+    joint = None if phases else peak_memory(_joint(truncated.loop))
     results = [_phase(modes, index, iters, warmup, validation, CLOCKS[clock], say) for index in wanted]
     return dict(phases=results, total=dict(
         _total(results), start_up_s=start_up, peak_mib_joint=joint, batch_size=truncated.loop.batch_size,
-        memory_ratio=max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
+        memory_ratio=joint and max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
         ms_loader=_loader_time(truncated.loop), clock=clock, iters=iters, threads=torch.get_num_threads(),
         device=str(next(truncated.loop.distiller.parameters()).device)))
 
