@@ -70,6 +70,17 @@ RUNS = {
     # SGD, for its updates are linear in the gradients.
     'still': dict(model=connected(still()), custom_hooks=HOOK, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
                   optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9))),
+    # The mean, for what is drawn differs from process to process.
+    'adversarial': dict(
+        model=dict(type='skd_mm.Distiller', student=still(), spots=[
+            dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss'),
+                 discriminator=dict(type='LabelDiscriminator', embedding=4, channels=(8, 6)))],
+            teacher=dict(type='skd_mm.TargetBank', num_classes=3, rows=5, stride=1, target='mean')),
+        custom_hooks=HOOK, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9),
+                           discriminator=dict(optimizer=dict(type='SGD', lr=0.5)), accumulative_counts=2),
+        schedule=dict(type='Phases', phase_epochs=4, val_interval=2, phases=[
+            dict(name='lwkd', train='all', task=0.1, spots={'logits': 0.9, 'logits.discriminator': 0.1})])),
     'moving': dict(model=connected(network(dropout=0.3)), custom_hooks=[*HOOK, dict(type='EMAHook', momentum=0.2)],
                    pipeline=RANDOM, schedule=dict(type='Stagewise', phase_epochs=2, val_interval=1),
                    default_hooks=dict(checkpoint=dict(KEEP['checkpoint'], interval=1))),

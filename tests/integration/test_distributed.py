@@ -42,6 +42,18 @@ def test_the_gradients_of_every_phase_are_those_of_one_process(runs):
                 torch.testing.assert_close(event['state'][name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
+def test_a_discriminator_and_its_student_learn_what_they_learn_in_one_process(runs):
+    ranks, one, _ = runs
+    before, after = (events(one, 'adversarial', kind)[-1]['state'] for kind in ('before', 'after'))
+    for part in ('discriminator', 'conv_seg'):
+        assert [name for name in differing(before, after) if part in name and name.endswith(('original', 'weight'))]
+    for rank in ranks:
+        for name, value in after.items():
+            torch.testing.assert_close(events(rank, 'adversarial', 'after')[-1]['state'][name], value, rtol=1e-4,
+                                       atol=1e-6, msg=name)
+    assert not differing(*(events(rank, 'adversarial', 'after')[-1]['state'] for rank in ranks))
+
+
 def test_each_process_reads_half_of_what_one_reads(runs):
     ranks, one, _ = runs
     whole, halves = one['still']['reads'], [rank['still']['reads'] for rank in ranks]

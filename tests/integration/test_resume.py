@@ -30,6 +30,9 @@ STOPPING = dict(type='EarlyStoppingHook', monitor='spot_loss', rule='less', pati
 EMBED = dict(type='Embed', normalize=True)
 STEPS = [dict(type='OneCycleLR', eta_max=2e-2, by_epoch=False), dict(type='skd_mm.OneCycleMomentum', by_epoch=False),
          dict(type='ExponentialLR', gamma=0.9, by_epoch=True)]
+LOGITS = dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss'),
+              discriminator=dict(type='LabelDiscriminator', embedding=4, channels=(8, 6)))
+WEIGHTS = {'logits': 0.9, 'logits.discriminator': 0.1}
 
 RUNS = {
     # What a user may have on at once: random images, dropout, a moving average, half precision, clipping.
@@ -65,6 +68,15 @@ RUNS = {
                            paramwise_cfg=dict(custom_keys={'router': dict(lr_mult=0.5)})),
         schedule=dict(type='Simultaneous', phase_epochs=3, val_interval=1, prepare=dict(spots=['factor.teacher'],
                                                                                         epochs=2))),
+    # Two optimizers that take turns, and a teacher that draws its answers, in half precision; the first phase is judged
+    # by what it draws.
+    'adversarial': dict(
+        model=dict(type='skd_mm.Distiller', student=network(dropout=0.3), spots=[LOGITS],
+                   teacher=dict(type='skd_mm.TargetBank', num_classes=3, rows=5, stride=1)),
+        pipeline=RANDOM, default_hooks=KEEP, param_scheduler=STEPS,
+        optim_wrapper=dict(type='skd_mm.AmpOptimWrapper', optimizer=dict(type='Adam', lr=1e-2), accumulative_counts=2),
+        schedule=dict(type='Phases', phase_epochs=2, val_interval=1, phases=[
+            dict(name='targets', train='all', spots=WEIGHTS), dict(name='all', train='all', task=0.1, spots=WEIGHTS)])),
     # Checkpoints between validations, lengths in iterations, no multiple of anything.
     'iterations': dict(
         model=MODEL, pipeline=RANDOM, param_scheduler=[],
@@ -133,6 +145,9 @@ KILLS = [
     ('files', 'before_val_iter', 9, 'VERY_HIGH'),
     ('routed', 'before_train_iter', 5, 'VERY_HIGH'),  # while the paraphraser learns
     ('routed', 'after_train_iter', 11, 'VERY_HIGH'),
+    ('adversarial', 'before_train_iter', 6, 'VERY_HIGH'),
+    ('adversarial', 'before_val_iter', 3, 'VERY_HIGH'),
+    ('adversarial', 'before_train_iter', 11, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 6, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 13, 'VERY_HIGH'),
 ]

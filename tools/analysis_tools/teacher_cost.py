@@ -1,0 +1,97 @@
+"""What a teacher costs: seconds until it is there, and milliseconds of each iteration of its student."""
+
+import argparse
+import copy
+import json
+import tempfile
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+
+from skd_mm.analysis.benchmark import CLOCKS, Mode, quiet
+from skd_mm.distillers.networks import read_config
+from skd_mm.engine.prelude import run_prelude
+
+
+def parse_args() -> argparse.Namespace:
+    """What to time, and how often."""
+    parser = argparse.ArgumentParser(description='Time the students of several configs by turns, and tell what their '
+                                     'preludes took')
+    parser.add_argument('configs', nargs='+', help='paths of configs with a `schedule`; the first phase is timed, with '
+                        'random weights')
+    parser.add_argument('--iters', type=int, default=20, help='timed iterations of each')
+    parser.add_argument('--warmup', type=int, default=3, help='iterations before them')
+    parser.add_argument('--clock', choices=list(CLOCKS), default='wall',
+                        help='cpu counts the time of this process alone, for a machine that does something else, too')
+    parser.add_argument('--threads', type=int, help="PyTorch's threads on a CPU")
+    parser.add_argument('--prelude-dir', help='where finished preludes are, as `prelude.dir` of the configs')
+    parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings that replace those of all configs')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Times and prints."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cfgs = [read_config(path) for path in args.configs]
+    for cfg in cfgs:
+        cfg.merge_from_dict(args.cfg_options)
+    rows = [dict(config=Path(path).stem, **teacher_cost(cfg, args.prelude_dir))
+            for path, cfg in zip(args.configs, cfgs, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        times = iteration_times([quiet(cfg, folder) for cfg in cfgs], args.iters, args.warmup, args.clock)
+    print(f'{"":58}{"teacher, s":>12}{"bank, MiB":>11}{"ms/iteration":>14}')
+    for row, values in zip(rows, times, strict=True):
+        row['milliseconds'] = median(values)
+        facts = [format(row[key], '.1f') if row[key] is not None else '-' for key in ('teacher_seconds', 'bank_mib')]
+        print(f'{row["config"]:58}{facts[0]:>12}{facts[1]:>11}{row["milliseconds"]:14.1f}')
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.json).write_text(json.dumps(rows, indent=2) + '\n')
+
+
+def teacher_cost(cfg: Config, folder: str | None) -> dict[str, float | None]:
+    """What a finished prelude took and what its bank weighs; None where there is none, or no bank."""
+    cost: dict[str, float | None] = dict(teacher_seconds=None, bank_mib=None)
+    if not cfg.get('prelude') or folder is None:
+        return cost
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir, cfg.prelude.dir = folder, folder
+    file = run_prelude(cfg, dry=True).model.teacher.checkpoint
+    if file is not None:
+        cost['teacher_seconds'] = json.loads((Path(file).parent / 'done.json').read_text())['seconds']
+        if Path(file).is_file() and cfg.model.teacher.get('type'):
+            cost['bank_mib'] = Path(file).stat().st_size / 2**20
+    return cost
+
+
+def iteration_times(cfgs: list[Config], iters: int, warmup: int, clock: str) -> list[list[float]]:
+    """Milliseconds of each iteration of each config's first phase, taken by turns."""
+    now = CLOCKS[clock]
+    modes = [Mode(cfg, 0) for cfg in cfgs]
+    batches: list[Any] = []
+    for mode in modes:
+        mode.begin(0)
+        batches.append(cycle(list(islice(iter(mode.loop.dataloader), 4))))
+    times: list[list[float]] = [[] for _ in modes]
+    for i in range(warmup + iters):
+        for mode, batch, values in zip(modes, batches, times, strict=True):
+            data = copy.deepcopy(next(batch))
+            begin = now()
+            mode.step(data)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if i >= warmup:
+                values.append((now() - begin) * 1e3)
+    return times
+
+
+if __name__ == '__main__':
+    main()
