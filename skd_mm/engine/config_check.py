@@ -278,6 +278,10 @@ def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: 
         layer = cfg.get(key)
         if isinstance(layer, Mapping) and _find(registry, layer.get('type'), scope) is None:
             yield _no_such(registry, layer.get('type'), f'{path}.{key}', scope)
+    pipeline = cfg.get('pipeline')
+    for i, step in enumerate(pipeline if isinstance(pipeline, list | tuple) else ()):
+        if not isinstance(step, Mapping) and not callable(step):
+            yield f'{path}.pipeline[{i}] must be a dict with a `type`, not {step!r}'
     for key, part in _PARTS.get(registry.name, {}).items():
         if cfg.get(key) is not None:
             yield from _thing(part, cfg[key], f'{path}.{key}', scope)

@@ -96,6 +96,8 @@ def test_spots(tmp_path, changes, path, meant):
     ({'train_dataloader.num_workers': -1}, 'train_dataloader.num_workers must be a whole number from 0 on, not -1'),
     ({'model.student.test_cfg': []}, 'model.student.test_cfg must be a dict, not []'),
     ({'train_dataloader.dataset': []}, 'train_dataloader.dataset must be a dict with a `type`, not []'),
+    ({'train_dataloader.dataset.pipeline': [[]]}, 'train_dataloader.dataset.pipeline[0] must be a dict with a `type`, '
+                                                  'not []'),
     ({'train_cfg': True}, 'train_cfg must be a dict, not True'),
     ({'custom_hooks': [dict(interval=3)]}, 'custom_hooks[0] has no `type`'),
     ({'custom_hooks': ['EMAHook']}, "custom_hooks[0] must be a dict with a `type`, not 'EMAHook'")])
