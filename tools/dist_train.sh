@@ -21,6 +21,6 @@ fi
 
 PYTHONPATH="$TOOLS/..:${PYTHONPATH:-}" torchrun \
     --nnodes="${NNODES:-1}" \
-    --nproc_per_node="$GPUS" \
     "${meeting[@]}" \
+    --nproc_per_node="$GPUS" \
     "$TOOLS/train.py" "$CONFIG" --launcher pytorch "${@:3}"

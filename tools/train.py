@@ -87,6 +87,11 @@ def build(cfg: Config) -> Runner:
     if 'schedule' not in cfg:
         choose_checkpoint(runner)
     runner.train_loop  # noqa: B018  (which builds it)
+    try:
+        runner.val_loop  # noqa: B018
+    except Exception as error:
+        raise ValueError('val_dataloader, val_evaluator and val_cfg make no validation: '
+                         f'{type(error).__name__}: {error}') from error
     return runner
 
 

@@ -87,9 +87,12 @@ class PhaseLoop(BaseLoop):
                             "trained with MMEngine's own loops")
         self.distiller = distiller
         self.loader_cfg = dataloader
-        self.dataset = DATASETS.build(dataloader['dataset'])
-        if hasattr(self.dataset, 'full_init'):
-            self.dataset.full_init()
+        try:
+            self.dataset = DATASETS.build(dataloader['dataset'])
+            if hasattr(self.dataset, 'full_init'):
+                self.dataset.full_init()
+        except (AttributeError, IndexError, TypeError) as error:
+            raise ValueError(f'train_dataloader.dataset cannot be built: {type(error).__name__}: {error}') from error
         recipe: Recipe = build(RECIPES, runner.cfg.schedule)
         self.recipe = recipe
         self.phases = recipe.phases(distiller.stage_names(), distiller.spot_names())
@@ -227,25 +230,31 @@ class PhaseLoop(BaseLoop):
                                  f'{error}') from error
 
     def _check_measure(self) -> None:
-        """Finds a misspelt `save_best` on one image, not behind all the phases that learn from features."""
+        """Finds what is wrong with the validation on one image, not behind all the phases that learn from features."""
         task = next((phase for phase in self.phases[self.index:] if phase.task), None)
-        if self.runner.val_loop is None or task is None or self.checkpoints.save_best == 'auto':
+        if self.runner.val_loop is None or task is None:
             return
         loader, evaluator = self.runner.val_loop.dataloader, copy.deepcopy(self._evaluator(task))
         batch = loader.collate_fn([loader.dataset[0]])
         self._activate(task)
         self.distiller.eval()
         disabled, self.runner.logger.disabled = self.runner.logger.disabled, True
+        metrics, doing = None, 'the student (model.student) cannot predict the first image of val_dataloader'
         try:
             with torch.no_grad():
-                evaluator.process(self.distiller.val_step(batch), batch)
+                outputs = self.distiller.val_step(batch)
+            doing = 'val_evaluator cannot measure the first image of val_dataloader'
+            evaluator.process(outputs, batch)
             metrics = evaluator.evaluate(1)
-        except Exception:  # a measure may need more than one image; the validation will tell
-            return
+        except Exception as error:
+            # A measure may need more than one image; the validation will tell.
+            if 'evaluator' not in doing or isinstance(error, KeyError | TypeError):
+                raise ValueError(f'{doing}: {type(error).__name__}: {error}') from error
         finally:
             self.runner.logger.disabled = disabled
             self._activate(self.phase)
-        self.checkpoints.measure(task, metrics)
+        if metrics is not None and self.checkpoints.save_best != 'auto':
+            self.checkpoints.measure(task, metrics)
 
     def _take_places(self) -> None:
         """Puts the parts that know of phases where the config has MMEngine's."""

@@ -10,7 +10,7 @@ def test_rows_are_images_of_one_pixel():
     train, test = SklearnTable('wine'), SklearnTable('wine', 'test')
     assert (len(train), len(test)) == (135, 43)
     rows = np.stack([train.get_data_info(i)['img'] for i in range(135)])
-    assert rows.shape == (134, 1, 1, 13) and rows.dtype == np.float32
+    assert rows.shape == (135, 1, 1, 13) and rows.dtype == np.float32
     np.testing.assert_allclose(rows.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(rows.std(0), 1, atol=1e-4)
     assert len(train.metainfo['classes']) == 3

@@ -10,7 +10,7 @@ def runner(**loop):
     return SimpleNamespace(_train_loop=SimpleNamespace(**loop))
 
 
-PHASE = dict(phase=SimpleNamespace(name='layer1'), index=1, phases=['a', 'layer1', 'c'])
+PHASE = dict(phase=SimpleNamespace(name='layer1'), index=1, phases=['a', 'layer1', 'c'], epoch=4)
 
 
 def test_iterations_are_counted_whatever_is_asked_for():
@@ -23,7 +23,7 @@ def test_iterations_are_counted_whatever_is_asked_for():
 def test_every_line_and_every_record_names_the_phase(monkeypatch, method, mode):
     monkeypatch.setattr(LogProcessor, method, lambda self, *args: (dict(loss=1.), 'Iter [1/9]'))
     tag, line = getattr(PhaseLogProcessor(), method)(runner(**PHASE), 0, mode)
-    assert tag == dict(loss=1., phase='layer1')
+    assert tag == dict(loss=1., phase='layer1', **(dict(epoch=5) if mode == 'train' else {}))
     assert line == '[2/3 layer1] Iter [1/9]'
 
 

