@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from skd_mm.distillers.networks import find_checkpoint, load_weights, read_config
 from skd_mm.engine.export import student_config
+from skd_mm.utils import leave_group
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,6 +64,8 @@ def main() -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     load_weights(model.module if args.tta else model, checkpoint, 'student')
     runner.test()
+    del runner, model
+    leave_group()
 
 
 def arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:

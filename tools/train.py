@@ -20,6 +20,7 @@ from skd_mm.distillers.networks import find_config
 from skd_mm.engine.config_check import check_config
 from skd_mm.engine.prelude import run_prelude
 from skd_mm.engine.resume import choose_checkpoint
+from skd_mm.utils import leave_group
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,6 +59,8 @@ def main() -> None:
         # What a user can mend is said in one message, without the way that the program took to it.
         raise SystemExit(f'train: {message(error)}') from error
     runner.train()
+    del runner
+    leave_group()
 
 
 def prepare(args: argparse.Namespace) -> Config:
