@@ -309,7 +309,7 @@ def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 3, clo
         start = CLOCKS[clock]()
         for batch in islice(batches, count):
             mode.step(batch)
-        _synchronise()
+        synchronise()
         spent = CLOCKS[clock]() - start
         cache = loop.distiller.cache
         # A sample that is just too large for the rest of the memory goes on disk.
@@ -337,10 +337,10 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
 
     def timed(step: Callable[[Any], None], batch: Any) -> float:
         batch = copy.deepcopy(batch)
-        _synchronise()
+        synchronise()
         begin = clock()
         step(batch)
-        _synchronise()
+        synchronise()
         return (clock() - begin) * 1e3
 
     entry: dict[str, Any] = dict(name=phase.name, task=phase.task, iterations=loop.length(phase), peak_mib=peak)
@@ -524,7 +524,8 @@ def _loader_time(loop: Any, count: int = 10) -> float:
     return (time.perf_counter() - start) / count * 1e3
 
 
-def _synchronise() -> None:
+def synchronise() -> None:
+    """Waits for what a GPU has been given to do, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

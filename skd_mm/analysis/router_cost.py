@@ -13,6 +13,7 @@ from torch import Tensor
 from skd_mm.distillers import Distiller
 from skd_mm.features import constant
 
+from .benchmark import synchronise
 from .flops import made_up_samples
 
 
@@ -95,10 +96,10 @@ def router_cost(routed: Distiller, plain: Distiller, shape: Sequence[int], batch
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for number in range(rounds + 1):
         for name, run in timed.items():
-            _wait(device)
+            synchronise()
             start = time.perf_counter()
             run()
-            _wait(device)
+            synchronise()
             if number:
                 seconds[name].append(time.perf_counter() - start)
     return RouterCost(**{name: 1000 * statistics.median(values) for name, values in seconds.items()})
@@ -109,8 +110,3 @@ def with_gate(cfg: Config, gate: str) -> Config:
     changed = Config(cfg.to_dict())
     changed.model.router['gate'] = gate
     return changed
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)

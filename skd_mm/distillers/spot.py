@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skd_mm.connectors.chain import connected
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.losses import Feature, MSELoss, SpotLoss
 from skd_mm.losses.base import parts, shapes
@@ -66,7 +67,7 @@ def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> lis
     elif stage == 'consecutive':
         chosen = [(k, k + 1) for k in range(1, count)]
     else:
-        chosen = [stage if isinstance(stage, int) else tuple(stage) if isinstance(stage, list | tuple) else stage]
+        chosen = [tuple(stage) if isinstance(stage, list | tuple) else stage]
     found = []
     for one in chosen:
         numbers = one if isinstance(one, tuple) else (one,)
@@ -188,7 +189,7 @@ class Spot(nn.Module):
         Returns:
             Both, behind their connectors; the batch is the first dimension of every tensor.
         """
-        return _apply(self.connector, student, teacher), _apply(self.teacher_connector, teacher, student)
+        return connected(self.connector, student, teacher), connected(self.teacher_connector, teacher, student)
 
     @property
     def reproduction(self) -> 'Reproduction | None':
@@ -283,7 +284,7 @@ class Reproduction:
         Returns:
             ``[B]``.
         """
-        return self.loss(_apply(self.decoder, _apply(self.connector, teacher, teacher), teacher), teacher)
+        return self.loss(connected(self.decoder, connected(self.connector, teacher, teacher), teacher), teacher)
 
 
 def names(modules: Modules) -> tuple[str, ...]:
@@ -325,9 +326,3 @@ def _scale(cfg: Mapping[str, Any], feature: Tensor, partner: Tensor) -> dict[str
     kind = CONNECTORS.get(str(cfg.get('type')).rpartition('.')[2])
     wants = kind is not None and 'scale' in inspect.signature(kind).parameters
     return dict(scale=scale(feature, partner)) if wants else {}
-
-
-def _apply(connector: nn.ModuleList, feature: Feature, partner: Feature) -> Feature:
-    for part in connector:
-        feature = part(feature, partner)
-    return feature

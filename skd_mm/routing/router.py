@@ -9,6 +9,8 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skd_mm.connectors import Resize
+from skd_mm.connectors.chain import connected
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.registry import CONNECTORS, MODELS, build
 from skd_mm.utils import did_you_mean
@@ -101,6 +103,7 @@ class Router(nn.Module):
             if student[-1].shape[1] != teacher[-1].shape[1]:
                 raise ValueError(f'model.router: the logits at {self.spots[-1]!r} have {student[-1].shape[1]} classes '
                                  f'in the student and {teacher[-1].shape[1]} in the teacher')
+            self.resize = Resize()
             dense = student[-1].dim() == 4
             pairs = list(zip(self.spots, student, teacher, strict=True))[:-1]
             self.to_student = nn.ModuleList(_adapter(name, theirs, own, dense) for name, own, theirs in pairs)
@@ -160,10 +163,10 @@ class Router(nn.Module):
             own, theirs = student(to_student), teacher(to_teacher)
             gate = gates[:, k].to(own.dtype)
             if k + 1 == len(self.spots):
-                to_student.append(_blend(gate, own, _resized(theirs, own)))
+                to_student.append(_blend(gate, own, self.resize(theirs, own)))
                 break
-            to_student.append(_blend(gate, own, _run(self.to_student[k], theirs, own)))
-            to_teacher.append(_blend(gate, _run(self.to_teacher[k], own, theirs), theirs))
+            to_student.append(_blend(gate, own, connected(self.to_student[k], theirs, own)))
+            to_teacher.append(_blend(gate, connected(self.to_teacher[k], own, theirs), theirs))
         return to_student
 
     def losses(self, mixed: Tensor, own: Tensor, gates: Tensor) -> dict[str, Tensor]:
@@ -208,18 +211,6 @@ def pooled(feature: Tensor) -> Tensor:
 def _blend(gate: Tensor, closed: Tensor, open_: Tensor) -> Tensor:
     gate = gate.view(-1, *[1] * (closed.dim() - 1))
     return (1 - gate) * closed + gate * open_
-
-
-def _run(adapter: nn.Module, feature: Tensor, partner: Tensor) -> Tensor:
-    for part in adapter.children():
-        feature = part(feature, partner)
-    return feature
-
-
-def _resized(logits: Tensor, partner: Tensor) -> Tensor:
-    if logits.shape[2:] == partner.shape[2:]:
-        return logits
-    return F.interpolate(logits, size=partner.shape[2:], mode='bilinear', align_corners=False)
 
 
 def _adapter(spot: str, feature: Tensor, partner: Tensor, dense: bool) -> nn.ModuleList:

@@ -12,7 +12,6 @@ from skd_mm.analysis import flops
 from skd_mm.analysis.router_cost import router_cost, with_gate
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.networks import read_config
-from skd_mm.registry import RECIPES, build
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +39,7 @@ def main() -> None:
     for gate in ('policy', 'always'):
         model = flops.build_model(with_gate(cfg, gate)).to(args.device)
         shape = flops.config_shape(cfg, model)
-        phase = build(RECIPES, cfg.schedule).phases(model.stage_names(), model.spot_names())[-1]
+        phase = flops.config_phases(cfg, model)[-1]
         counted.append(flops.schedule_cost(model, [phase], shape)[0].truncated)
         model.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
         distillers.append(model)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 
-from skd_mm.analysis.benchmark import CLOCKS, Mode, quiet
+from skd_mm.analysis.benchmark import CLOCKS, Mode, quiet, synchronise
 from skd_mm.distillers.networks import read_config
 from skd_mm.engine.prelude import run_prelude
 
@@ -86,8 +86,7 @@ def iteration_times(cfgs: list[Config], iters: int, warmup: int, clock: str) -> 
             data = copy.deepcopy(next(batch))
             begin = now()
             mode.step(data)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            synchronise()
             if i >= warmup:
                 values.append((now() - begin) * 1e3)
     return times

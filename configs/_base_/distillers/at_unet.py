@@ -6,3 +6,8 @@ distiller = dict(
         _base_.distiller.spots[0],
         dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=4))
     ])
+# What a config of two U-Nets merges into its own model.
+routed = dict(
+    teacher=dict(stages=encoder),
+    student=dict(stages=encoder),
+    router=dict(gate='policy', teacher_bias=10, gamma=_base_.distiller.gamma))
