@@ -29,6 +29,8 @@ from .checkpoint_hook import replace_synced
 PREFIX = 'prelude/'
 _KEYS = ('cfg', 'options', 'gate', 'dir')
 _DONE = 'done.json'
+# What it took, until all was there; the second counts the time of this process alone, whatever else a machine does.
+_CLOCKS = dict(seconds=time.time, cpu_seconds=time.process_time)
 
 
 @contextmanager
@@ -151,18 +153,19 @@ def _ready(folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank
 
 def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank | None,
           digest: str) -> None:
-    began = time.time()
+    began = {name: clock() for name, clock in _CLOCKS.items()}
+    whole = not (folder / 'last_checkpoint').is_file()
     run.work_dir, run.resume, run.launcher = str(folder), True, 'none'
     run.experiment_name = f'prelude_{folder.name}'
     print_log(f'prelude: trains {folder.name} in {folder}', logger='current')
     runner = Runner.from_cfg(run)
-    metrics, seconds = _earlier(folder)
-    if metrics is None:
+    earlier = _earlier(folder)
+    if earlier is None:
         runner.train()
         metrics = {key: float(value) for key, value in runner.val().items()}
-        seconds = time.time() - began
     else:
         runner.load_or_resume()
+        metrics = earlier['metrics']
     for key, least in gate.items():
         if key not in metrics:
             raise ValueError(f'`prelude.gate`: {key!r} is not among the measures of the validation, {list(metrics)}'
@@ -170,12 +173,16 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
         if not metrics[key] >= least:
             raise ValueError(f'`prelude.gate`: the teacher reaches {key} = {metrics[key]:.2f} and must reach {least}; '
                              f'its run is in {folder}')
-    facts = dict(config=folder.name, digest=digest, seed=runner.seed, metrics=metrics, seconds=seconds,
+    facts = dict(config=folder.name, digest=digest, seed=runner.seed, metrics=metrics,
                  versions=dict(skd_mm=__version__, torch=str(torch.__version__), mmengine=mmengine_version))
     if bank is not None:
         model: Any = runner.model
         logits = collect_rows(model, runner.train_dataloader, bank.num_classes, bank.rows)
         facts['rows'] = bank.rows
+    for name, clock in _CLOCKS.items():
+        # Those of a part are not told as if they were all.
+        facts[name] = clock() - began[name] if whole else (earlier or {}).get(name)
+    if bank is not None:
         unfinished = file.with_name(f'.{file.name}.unfinished')
         torch.save(dict(meta=dict(prelude=facts), state_dict={'bank.logits': logits}), unfinished)
         replace_synced(unfinished, file)
@@ -186,12 +193,11 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
     replace_synced(unfinished, folder / _DONE)
 
 
-def _earlier(folder: Path) -> tuple[dict[str, float] | None, float]:
-    """What a run that has been finished measured, and the seconds it took."""
+def _earlier(folder: Path) -> dict[str, Any] | None:
+    """What a run that has been finished says of itself."""
     if not (folder / _DONE).is_file():
-        return None, 0.0
-    facts = json.loads((folder / _DONE).read_text())
-    return facts['metrics'], facts['seconds']
+        return None
+    return json.loads((folder / _DONE).read_text())
 
 
 @torch.no_grad()
