@@ -46,6 +46,7 @@ from .samples import context_of, sample_keys
 from .spot import Reproduction, Spot, names, pick, spot_configs
 
 EVERYTHING = 'all'
+_TASK_LOSS = 'task.loss'  # what mmpretrain's heads call `loss`: under that name the log has the sum of all
 
 
 class _Shared:
@@ -518,8 +519,9 @@ class Distiller(BaseModel):
             cases: Filled, if given, with what each active discriminator is to judge.
 
         Returns:
-            The student's own losses and one ``spots.<name>.loss`` a spot, times their weights. Where a router decides,
-            ``router.keep.<name>``, the share of the samples that are distilled there, and its own losses if it learns.
+            The student's own losses, one that it calls ``loss`` as ``task.loss``, and one ``spots.<name>.loss`` a spot,
+            times their weights. Where a router decides, ``router.keep.<name>``, the share of the samples that are
+            distilled there, and its own losses if it learns.
         """
         # The multi-path pass goes by what the modules give in this one.
         notes = {role: dict.fromkeys(note_paths(entries)) for role, entries in self._entries.items()} \
@@ -527,10 +529,11 @@ class Distiller(BaseModel):
         outputs, features, targets = self._compute(inputs, data_samples, 'loss' if self.task else 'tensor', notes)
         losses: dict[str, Any] = {}
         for key, value in (outputs if self.task else {}).items():
+            name = _TASK_LOSS if key == 'loss' else key
             if 'loss' not in key or self.task == 1:
-                losses[key] = value
+                losses[name] = value
             else:
-                losses[key] = [part * self.task for part in value] if isinstance(value, list) else value * self.task
+                losses[name] = [part * self.task for part in value] if isinstance(value, list) else value * self.task
         gates, distilled = None, {}
         if self.routed:
             assert self.router is not None

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -422,6 +423,16 @@ def test_a_task_loss_that_is_a_list_is_weighted_too():
     half = distiller(*batch(), mode='loss')
     torch.testing.assert_close(half['loss_parts'], [part * 0.5 for part in plain['loss_parts']])
     assert torch.equal(half['other'], plain['other'])
+
+
+def test_the_sum_is_logged_where_a_head_calls_its_own_term_loss():
+    distiller = build_distiller(VIT, VIT, ['backbone.layers.1'])
+    distiller.activate(['all'], {'backbone.layers.1': 3.}, 0.25)
+    inputs, _ = batch(side=64)
+    loss, logged = distiller.parse_losses(distiller(inputs, [DataSample().set_gt_label(k) for k in (0, 2)], mode='loss'))
+    assert set(logged) == {'loss', 'task.loss', 'spots.backbone.layers.1.loss'}
+    assert logged['loss'] == loss
+    torch.testing.assert_close(loss, logged['task.loss'] + logged['spots.backbone.layers.1.loss'])
 
 
 def test_the_loss_at_a_spot_is_the_mean_squared_error_of_the_two_features():
