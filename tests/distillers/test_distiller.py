@@ -428,8 +428,8 @@ def test_a_task_loss_that_is_a_list_is_weighted_too():
 def test_the_sum_is_logged_where_a_head_calls_its_own_term_loss():
     distiller = build_distiller(VIT, VIT, ['backbone.layers.1'])
     distiller.activate(['all'], {'backbone.layers.1': 3.}, 0.25)
-    inputs, _ = batch(side=64)
-    loss, logged = distiller.parse_losses(distiller(inputs, [DataSample().set_gt_label(k) for k in (0, 2)], mode='loss'))
+    samples = [DataSample().set_gt_label(k) for k in (0, 2)]
+    loss, logged = distiller.parse_losses(distiller(batch(side=64)[0], samples, mode='loss'))
     assert set(logged) == {'loss', 'task.loss', 'spots.backbone.layers.1.loss'}
     assert logged['loss'] == loss
     torch.testing.assert_close(loss, logged['task.loss'] + logged['spots.backbone.layers.1.loss'])
