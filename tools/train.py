@@ -53,9 +53,11 @@ def main() -> None:
             dry_run(cfg)
             return
         check_writable(cfg.work_dir)
+        if cfg.get('prelude') and run_prelude(copy.deepcopy(cfg), dry=True).model.teacher.checkpoint is None:
+            rehearse(cfg)  # a teacher takes its time; what is wrong with the rest is said before
         run_prelude(cfg)
         runner = build(cfg)
-    except (AssertionError, KeyError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
         # What a user can mend is said in one message, without the way that the program took to it.
         raise SystemExit(f'train: {message(error)}') from error
     runner.train()
@@ -112,13 +114,18 @@ def dry_run(cfg: Config) -> None:
     """Prints what a run would do, and builds all of it but the work directory."""
     if 'schedule' in cfg:
         print(plan(cfg))
+    rehearse(cfg)
+    print('\nThe run can start.')
+
+
+def rehearse(cfg: Config) -> None:
+    """Builds all of a run but the work directory, and what its prelude makes if that is not there."""
     with tempfile.TemporaryDirectory() as folder:
         cfg = run_prelude(copy.deepcopy(cfg), dry=True)
-        cfg.work_dir, cfg.log_level, cfg.resume = folder, 'ERROR', False
+        cfg.work_dir, cfg.log_level, cfg.resume, cfg.launcher = folder, 'ERROR', False, 'none'
         cfg.visualizer = None
         build(cfg)
         logging.shutdown()
-    print('\nThe run can start.')
 
 
 def message(error: Exception) -> str:

@@ -3,9 +3,10 @@
 import logging
 
 import pytest
+from mmengine.config import Config
 
 from skd_mm.engine.phase_loop import PhaseLoop
-from tests.helpers import SPOTS, config, network
+from tests.helpers import SPOTS, config, log_lines, network
 
 MODEL = dict(type='skd_mm.Distiller', student=network(), teacher=network(6),
              spots=[dict(student=name, connector='auto') for name in SPOTS])
@@ -120,3 +121,54 @@ def test_a_damaged_checkpoint_of_a_plain_run_is_passed_over(toy, train, tmp_path
     assert train(path, '--resume') == ''
     log = ''.join(path.read_text() for path in folder.glob('*/*.log'))
     assert 'resuming from iter_2.pth, the one before it' in log
+
+
+def with_prelude(toy, tmp_path, **changes):
+    """A toy run whose teacher is a bank that an ordinary run on drawn numbers makes."""
+    loader = dict(batch_size=8, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
+                  dataset=dict(type='skd_mm.SyntheticDigits', num_classes=3, per_class=8,
+                               pipeline=[dict(type='mmpretrain.PackInputs')]))
+    Config(dict(
+        default_scope='mmpretrain',
+        model=dict(type='ImageClassifier', backbone=dict(type='skd_mm.LeNet5'), neck=None,
+                   head=dict(type='LinearClsHead', num_classes=3, in_channels=84)),
+        data_preprocessor=dict(mean=[60.], std=[75.], to_rgb=False),
+        train_dataloader=loader, train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=20),
+        val_dataloader=loader, val_cfg=dict(type='ValLoop'), val_evaluator=dict(type='Accuracy'),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-3)),
+        randomness=dict(seed=0), log_level='WARNING')).dump(str(tmp_path / 'plain.py'))
+    bank = dict(type='skd_mm.TargetBank', num_classes=3, rows=2, stride=1, checkpoint='prelude/bank.pth')
+    spot = dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss'),
+                discriminator=dict(type='LabelDiscriminator'))
+    return toy(changes, prelude=dict(cfg=str(tmp_path / 'plain.py')),
+               model=dict(type='skd_mm.Distiller', student=network(), teacher=bank, spots=[spot]),
+               schedule=dict(type='Phases', phase_iters=2, phases=[dict(
+                   name='lwkd', train='all', task=0.1, spots={'logits': 0.9, 'logits.discriminator': 0.1})]))
+
+
+def test_a_teacher_is_trained_first_and_then_its_student(toy, train, tmp_path):
+    run = tmp_path / 'run'
+    assert train(with_prelude(toy, tmp_path), '--work-dir', run) == ''
+    bank, = run.glob('prelude/plain-*/bank.pth')
+    assert (run / 'iter_2.pth').is_file() and len(list(run.glob('*/vis_data/scalars.json'))) == 1
+    assert any('spots.logits.discriminator.judge_loss' in line for line in log_lines(run))
+    made = bank.stat().st_mtime_ns
+    assert train(with_prelude(toy, tmp_path), '--work-dir', run, '--resume') == '' and bank.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'model.spots.0.student': 'decode_head.conv_sec'}, "did you mean 'decode_head.conv_seg'"),
+    ({'schedule.phases.0.spots': {'logit': 1}}, "'logit'; did you mean 'logits'"),
+    ({'train_dataloader.dataset.images': 'x'}, 'train_dataloader.dataset cannot be built')])
+def test_what_is_wrong_with_the_student_is_said_before_its_teacher_is_trained(toy, train, tmp_path, change, words):
+    message = train(with_prelude(toy, tmp_path, **change), '--work-dir', tmp_path / 'run')
+    assert message.startswith('train: ') and words in message
+    assert not list((tmp_path / 'run').iterdir())
+
+
+def test_a_library_that_is_missing_is_said_in_one_line(toy, train, monkeypatch):
+    def build(*args, **kwargs):
+        raise ImportError('SklearnTable needs scikit-learn: pip install scikit-learn')
+
+    monkeypatch.setattr(PhaseLoop, '__init__', build)
+    assert train(toy(), '--dry-run') == 'train: SklearnTable needs scikit-learn: pip install scikit-learn'
