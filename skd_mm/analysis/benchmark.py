@@ -37,7 +37,7 @@ _UNLIMITED = 2**20
 class NaiveDistiller(Distiller):
     """Runs both networks to their ends in every phase, as implementations without truncation do."""
 
-    def _targets(self, inputs: Tensor, data_samples: Any, note: Any = None) -> dict[str, Tensor]:
+    def _targets(self, inputs: Tensor, data_samples: Any, mode: str, note: Any = None) -> dict[str, Tensor]:
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
         with torch.no_grad():
@@ -354,7 +354,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
             filling.append(timed(modes['cached'].step, batch))
             inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
             stored = own.distiller.cache.get(sample_keys(inputs['data_samples']))
-            bare['bare_cached'].remember(batch, stored or {}, own.distiller._stand_ins or {})
+            bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._stand_ins.values())) or {})
         images = sum(len(batch['data_samples']) for batch in batches)
         entry['cache_mib'] = own.distiller.cache.bytes / images * len(own._indices[phase.fraction]) / 2**20
     for name, loop_ in bare.items():

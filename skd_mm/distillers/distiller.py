@@ -1,5 +1,6 @@
 """The distiller: the wrapper model that holds teacher, student and spots."""
 
+import copy
 import functools
 import inspect
 import logging
@@ -393,7 +394,8 @@ class Distiller(BaseModel):
         if cache is not None and again:
             raise ValueError(f'features cannot be cached: {again} belong to the frozen part of the student and are run '
                              'again behind it; set `schedule.cache=0`')
-        self._stand_ins: dict[str, Any] | None = None
+        self._needed: set[str] | None = None
+        self._stand_ins: dict[tuple[str, torch.Size], dict[str, Any] | None] = {}
         self.train(self.training)
 
     def _keep_reached(self, train: Collection[str]) -> None:
@@ -592,7 +594,7 @@ class Distiller(BaseModel):
             times their weights by name, in their meta information.
         """
         if self.task or not self.active:
-            return self.student_network.run(lambda: self.student(inputs, data_samples, mode='predict'))[0]
+            return self._compute(inputs, data_samples, 'predict', {})[0]
         _, features, targets = self._compute(inputs, data_samples, 'tensor', {})
         losses = {spot.name: (weight * self._compare(spot, features, targets, data_samples)).expand(len(inputs))
                   for spot, weight in self.active}
@@ -618,49 +620,71 @@ class Distiller(BaseModel):
     def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                  notes: Mapping[str, dict[str, Any]]) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
         """The student's output, its features and the teacher's; from the cache where they are in it."""
-        keys = sample_keys(data_samples) if self.cache is not None else None
+        kind = mode, inputs.shape[1:]
+        # Of a validation with the task, what is worth keeping is known from training; None: nothing can be kept of it.
+        cached = self.cache is not None and self._stand_ins.get(kind, {}) is not None and (
+            mode != 'predict' or bool(self._needed))
+        keys = sample_keys(data_samples) if cached else None
         if self.cache is None or keys is None:
             return (*self._student(inputs, data_samples, mode, notes.get('student'), note_as=stand_in),
-                    self._targets(inputs, data_samples, notes.get('teacher')))
+                    self._targets(inputs, data_samples, mode, notes.get('teacher')))
         # What an earlier process of this run has left is read once a batch has shown what is not needed of the rest.
-        stored = None if self._stand_ins is None else self.cache.get(keys, inputs.device)
+        stored = self.cache.get(keys, inputs.device) if kind in self._stand_ins else None
         if stored is None:
             prefix = dict.fromkeys(self._prefix)
-            targets = self._targets(inputs, data_samples)
+            targets = self._targets(inputs, data_samples, mode)
             if self.cache.dtype is None:
                 outputs, features = self._student(inputs, data_samples, mode, prefix)
             else:  # what is rounded is rounded from the first time on
                 with self._still(inputs), torch.no_grad():
-                    self._student(inputs, data_samples, mode, prefix)
-            if self._stand_ins is None:
-                self._find_needed(inputs, data_samples, mode, prefix)
-            assert self._stand_ins is not None
+                    outputs, features = self._student(inputs, data_samples, mode, prefix)
+            if kind not in self._stand_ins:
+                self._stand_ins[kind] = self._find_stand_ins(inputs, data_samples, mode, prefix, outputs)
+            if self._stand_ins[kind] is None:
+                return outputs, features, targets
             stored = self.cache.put(keys, {**{f'teacher:{name}': target for name, target in targets.items()},
                                            **{f'student:{name}': prefix[name] for name in self._prefix
-                                              if name not in self._stand_ins}})
+                                              if name in (self._needed or ())}})
             if self.cache.dtype is None:
                 return outputs, features, targets
-        assert self._stand_ins is not None
         by_side: dict[str, dict[str, Any]] = dict(student={}, teacher={})
         for name, feature in stored.items():
             side, _, path = name.partition(':')
             by_side[side][path] = feature
-        replay = {**{name: stand_in(output, len(inputs)) for name, output in self._stand_ins.items()},
+        replay = {**{name: stand_in(output, len(inputs)) for name, output in (self._stand_ins[kind] or {}).items()},
                   **by_side['student']}
         return *self._student(inputs, data_samples, mode, replay=replay), by_side['teacher']
 
-    def _find_needed(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
-                     prefix: dict[str, Any]) -> None:
-        """Learns which outputs of the frozen prefix are worth keeping: those that the rest of the student reads."""
-        with self._still(inputs):
-            kept = needed_outputs(lambda replay: self._student(inputs, data_samples, mode, replay=replay), prefix)
-        self._stand_ins = {name: output for name, output in kept.items() if output is not prefix[name]}
-        odd = [name for name in self._prefix if name not in self._stand_ins
-               and any(not tensor.dim() or len(tensor) != len(inputs) for tensor in tensors(prefix[name]))]
-        if odd:
-            print_log(f'the frozen part of the student is run for every batch: the outputs of {odd} are not one entry '
-                      'an image and cannot be cached', logger='current', level=logging.WARNING)
-            self._prefix, self._stand_ins = [], {}
+    def _find_stand_ins(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str, prefix: dict[str, Any],
+                        outputs: Any) -> dict[str, Any] | None:
+        """What takes the place of those outputs of the frozen prefix that the rest of the student does not read.
+
+        Which these are is learnt once a phase; their shapes go with the images'.
+
+        Returns:
+            Stand-ins by name; None where the student predicts something else from kept features, as it does where it
+            cuts images into windows.
+        """
+        if self._needed is None:
+            with self._still(inputs):
+                kept = needed_outputs(lambda replay: self._student(inputs, data_samples, mode, replay=replay), prefix)
+            self._needed = {name for name, output in kept.items() if output is prefix[name]}
+            odd = [name for name in self._prefix if name in self._needed
+                   and any(not tensor.dim() or len(tensor) != len(inputs) for tensor in tensors(prefix[name]))]
+            if odd:
+                print_log(f'the frozen part of the student is run for every batch: the outputs of {odd} are not one '
+                          'entry an image and cannot be cached', logger='current', level=logging.WARNING)
+                self._prefix, self._needed = [], set()
+        stand_ins = {name: stand_in(prefix[name]) for name in self._prefix if name not in self._needed}
+        if mode == 'predict':
+            try:
+                again = self._student(inputs, copy.deepcopy(data_samples), mode, replay={**prefix, **stand_ins})[0]
+            except RuntimeError:  # windows of another size
+                return None
+            one, other = (tensors([sample.to_dict() for sample in samples]) for samples in (outputs, again))
+            if len(one) != len(other) or not all(map(torch.equal, one, other)):
+                return None
+        return stand_ins
 
     @contextmanager
     def _still(self, inputs: Tensor) -> Iterator[None]:
@@ -675,10 +699,10 @@ class Distiller(BaseModel):
                 module.training = was
 
     @torch.no_grad()
-    def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None,
+    def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                  note: dict[str, Any] | None = None) -> dict[str, Tensor]:
         """The teacher's features at the active spots; it runs no further than the last of them."""
-        if not (self.active or self.adversaries):
+        if mode == 'predict' or not (self.active or self.adversaries):
             return {}
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
@@ -694,7 +718,8 @@ class Distiller(BaseModel):
         ``note``, if given, is filled with the outputs of the modules that are its keys.
         """
         return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
-                                        capture=self._captured('student'), stop=not self.task,
+                                        capture=self._captured('student') if mode != 'predict' else (),
+                                        stop=mode == 'tensor',
                                         note=note, replay=replay, note_as=note_as)
 
 

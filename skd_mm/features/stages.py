@@ -1,6 +1,6 @@
 """Cutting a network into stages: consecutive slices of its forward, one behind each spot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,11 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     def stage_at(position: int) -> int:
         return next((k for k, end in enumerate(positions) if position <= end), len(ends))
 
+    # When a module or one inside it was first and last run.
+    reached: dict[str, tuple[int, int]] = {}
+    for i, run in enumerate(order):
+        for path in _around(run):
+            reached[path] = reached.get(path, (i, i))[0], i
     stage_of: dict[str, int] = {}
     shared: dict[int, list[str]] = {}
     for path, module in network.model.named_modules():
@@ -78,27 +83,36 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
             continue
         # A module that owns parameters beside its children (a class token, a position embedding) is reached at the
         # latest with the first of its children, not when it ends.
-        reached = [i for i, run in enumerate(order) if run == path or run.startswith(f'{path}.' if path else '')]
-        first, last = (stage_at(reached[0]), stage_at(reached[-1])) if reached else (len(ends), len(ends))
+        first, last = map(stage_at, reached.get(path, (len(order), len(order))))
         learns = bool(module._parameters or module._buffers)
         stage_of[path] = first if learns else last
         if learns and last > first and not any(module.children()):
             shared.setdefault(first, []).append(path)
 
-    stages = []
+    stages: list[Stage] = []
+    stages_in: dict[str, set[int]] = {}
+    for path, stage in stage_of.items():
+        for outer in _around(path):
+            stages_in.setdefault(outer, set()).add(stage)
     for k, name in enumerate([*ends, TASK_HEAD]):
-        modules, own = _coarsest(network.model, stage_of, k)
+        modules, own = _coarsest(network.model, stage_of, stages_in, k)
         stages.append(Stage(name, modules, tuple(shared.get(k, ())), own))
     return stages, features
 
 
-def _coarsest(model: nn.Module, stage_of: dict[str, int], k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _around(path: str) -> list[str]:
+    """The modules in which one lies: the model first, itself last."""
+    parts = path.split('.')
+    return ['.'.join(parts[:k]) for k in range(len(parts) + 1)]
+
+
+def _coarsest(model: nn.Module, stage_of: Mapping[str, int], stages_in: Mapping[str, set[int]],
+              k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The largest modules that lie in stage ``k`` as a whole, and the tensors of others that lie in it."""
     own: list[str] = []
 
     def walk(path: str, module: nn.Module) -> list[str]:
-        prefix = f'{path}.' if path else ''
-        inside = {stage for name, stage in stage_of.items() if name == path or name.startswith(prefix)}
+        prefix, inside = f'{path}.' if path else '', stages_in.get(path, set())
         if inside == {k} and path:
             return [path]
         if k not in inside:

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -258,7 +258,7 @@ def test_two_runs_of_the_teacher_give_the_same():
     distiller.activate([SPOTS[0]], SPOTS)
     distiller.train()
     inputs, samples = batch()
-    one, other = (distiller._targets(inputs, samples) for _ in range(2))
+    one, other = (distiller._targets(inputs, samples, 'loss') for _ in range(2))
     assert not differing(one, other)
     assert not any(feature.requires_grad for feature in one.values())
     modes = []
@@ -283,10 +283,10 @@ def test_a_teacher_in_training_mode_uses_batch_statistics_and_keeps_its_own():
     distiller = build_distiller(teacher=teacher)
     inputs, samples = batch()
     before = state(distiller.teacher)
-    one = distiller._targets(inputs, samples)[SPOTS[0]]
+    one = distiller._targets(inputs, samples, 'loss')[SPOTS[0]]
     for buffer in distiller.teacher.buffers():
         buffer.add_(1)  # not read
-    other = distiller._targets(inputs, samples)[SPOTS[0]]
+    other = distiller._targets(inputs, samples, 'loss')[SPOTS[0]]
     assert torch.equal(one, other)
     for buffer in distiller.teacher.buffers():
         buffer.sub_(1)
@@ -659,6 +659,35 @@ def test_what_is_cached_is_not_computed_again():
     assert student['backbone.layers.2.0'] == 1
 
 
+def predicted(distiller, side=16, mode='whole'):
+    """A validation batch's predictions, and which modules of the student they took."""
+    distiller.student.test_cfg = ConfigDict(mode=mode, crop_size=(8, 8), stride=(8, 8))
+    inputs, samples = batch(2, seed=9, side=side)
+    for i, sample in enumerate(samples):
+        sample.set_metainfo(dict(img_path=f'{mode}-{side}-{i}.png'))
+    distiller.eval()
+    with calls(distiller.student) as student, torch.no_grad():
+        result = distiller(inputs, samples, mode='predict')
+    return torch.stack([sample.seg_logits.data for sample in result]), student
+
+
+@pytest.mark.parametrize(('mode', 'kept'), [('whole', True), ('slide', False)])
+def test_what_a_validation_with_the_task_reads_from_the_cache(mode, kept):
+    distiller, plain = build_distiller(with_aux(), with_aux()), build_distiller(with_aux(), with_aux())
+    plain.load_state_dict(distiller.state_dict())
+    plain.activate(['task_head'], [], 1)
+    distiller.activate(['task_head'], [], 1, cache=FeatureCache(2**30))
+    predicted(distiller, mode=mode)  # a validation that is due when a run is resumed comes before any training
+    assert distiller.cache.bytes == 0
+    for each in (distiller, plain):
+        step(each, indexed(batch()))
+    for side in (16, 16, 24, 24):  # the images of a validation may have another size
+        expected, _ = predicted(plain, side, mode)
+        found, run = predicted(distiller, side, mode)
+        assert torch.equal(found, expected)
+    assert any(path.startswith('backbone.layers.0.') for path in run) != kept
+
+
 def test_samples_of_validation_and_training_are_told_apart():
     distiller = build_distiller()
     distiller.activate([SPOTS[1]], [SPOTS[1]], cache=FeatureCache(2**30))
@@ -772,6 +801,22 @@ def test_networks_with_odd_outputs_are_cached_right_or_not_at_all(kind):
             data = indexed(batch(seed=seed), 2 * seed)
             one, other = (total(step(distiller, data)).item() for distiller in distillers)
             assert one == other
+
+
+def test_images_of_several_sizes_where_a_size_is_read():
+
+    def forward(net, x):
+        feature = net.a(x)
+        return net.b(net.m(feature)) * feature.shape[-1]
+
+    cfg = toy(forward, a=conv(3), m=nn.Identity, b=conv())
+    distillers = [build_distiller(cfg, None, ['m']) for _ in range(2)]
+    distillers[0].activate(['b'], [], 1)
+    distillers[1].activate(['b'], [], 1, cache=FeatureCache(2**30))
+    for side in (16, 24, 16, 24):
+        data = indexed(batch(side=side), side)
+        one, other = (total(step(distiller, data)).item() for distiller in distillers)
+        assert one == other
 
 
 def test_weights_that_are_used_before_and_behind_the_cut():
