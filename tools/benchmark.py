@@ -3,6 +3,7 @@
 import argparse
 import json
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Times and prints."""
     args = parse_args()
+    # Several Runners in one process, which MMEngine finds worth a warning.
+    warnings.filterwarnings('ignore', message='.*(instance named of visualizer|The draw is False)')
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
@@ -74,16 +77,22 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def modes_of(numbers: dict[str, Any]) -> list[str]:
+    """What was timed, in any of the phases."""
+    return [mode for mode in ('naive', 'truncated', 'cached', 'bare', 'bare_cached')
+            if any(f'ms_{mode}' in phase for phase in numbers['phases'])]
+
+
 def report(numbers: dict[str, Any]) -> str:
     """The table."""
-    modes = [mode for mode in ('naive', 'truncated', 'cached', 'bare', 'bare_cached')
-             if f'ms_{mode}' in numbers['phases'][0]]
+    modes = modes_of(numbers)
     first = max(len(phase['name']) for phase in numbers['phases']) + 2
     lines = ['', f'{"":{first}}{"milliseconds an iteration":>{12 * len(modes)}}{"GFLOPs an image":>36}',
              f'{"phase":{first}}' + ''.join(f'{mode:>12}' for mode in modes)
              + ''.join(f'{mode:>12}' for mode in modes[:3]) + f'{"images/s":>10}{"peak MiB":>10}']
     for phase in numbers['phases']:
-        lines.append(f'{phase["name"]:{first}}' + ''.join(f'{phase[f"ms_{mode}"]:12.1f}' for mode in modes)
+        times = (phase.get(f'ms_{mode}') for mode in modes)
+        lines.append(f'{phase["name"]:{first}}' + ''.join(f'{"-":>12}' if ms is None else f'{ms:12.1f}' for ms in times)
                      + ''.join(f'{phase.get(f"gflop_{mode}", 0):12.3f}' for mode in modes[:3])
                      + f'{phase["images_per_s"]:10.1f}{phase["peak_mib"]:10.0f}')
     total = numbers['total']
@@ -117,11 +126,11 @@ def plot(numbers: dict[str, Any], path: str) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
     phases = numbers['phases']
-    modes = [mode for mode in ('naive', 'truncated', 'bare', 'cached', 'bare_cached') if f'ms_{mode}' in phases[0]]
+    modes = modes_of(numbers)
     figure, axes = pyplot.subplots(figsize=(1.2 * len(phases) + 3, 4.5), layout='constrained')
     for i, mode in enumerate(modes):
         axes.bar([k + 0.8 * (i / len(modes) - 0.4) for k in range(len(phases))],
-                 [phase[f'ms_{mode}'] for phase in phases], 0.8 / len(modes), label=mode.replace('_', ', '))
+                 [phase.get(f'ms_{mode}', 0) for phase in phases], 0.8 / len(modes), label=mode.replace('_', ', '))
     axes.set_yscale('log')
     axes.set_ylabel(f'ms an iteration of {numbers["total"]["batch_size"]} images')
     axes.set_xticks(range(len(phases)), [phase['name'] for phase in phases], rotation=30, ha='right')

@@ -77,6 +77,11 @@ class BareLoop:
         self.flip = any(getattr(preprocessor, name, False)
                         for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
 
+    @staticmethod
+    def knows(distiller: Distiller) -> bool:
+        """Whether the step is one that it has: networks, spots and the task, and nothing that learns beside them."""
+        return not (distiller.adversaries or distiller.routed or any(spot.needs for spot, _ in distiller.active))
+
     @contextmanager
     def hooked(self) -> Iterator[None]:
         """For the time of this its hooks are in the networks, one of which other modes share."""
@@ -292,37 +297,53 @@ def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 3, clo
         ValueError: There is no such phase, or no such fraction.
     """
     logging.getLogger('mmengine').setLevel(logging.ERROR)
-    found: list[dict[str, Any]] = []
-    limit: float | None = None
+    runs: list[_Growing] = []
+    limit: Any = None
     for factor in factors:
         grown = copy.deepcopy(cfg)
         grown.schedule.fraction = cfg.schedule.get('fraction', 1.) * factor
-        mode = Mode(grown, _UNLIMITED if limit is None else dict(memory=limit, disk=_UNLIMITED))
-        MMLogger.get_current_instance().setLevel(logging.ERROR)
-        loop, names_ = mode.loop, [each.name for each in mode.loop.phases]
-        if phase not in names_:
-            raise ValueError(f'there is no phase {phase!r}{did_you_mean(phase, names_)}')
-        mode.begin(names_.index(phase))
-        batches = iter(loop.dataloader)
-        mode.step(next(batches))  # what happens once
-        count = epochs * loop.epoch_length(loop.phase)
-        start = CLOCKS[clock]()
-        for batch in islice(batches, count):
-            mode.step(batch)
-        synchronise()
-        spent = CLOCKS[clock]() - start
-        cache = loop.distiller.cache
-        # A sample that is just too large for the rest of the memory goes on disk.
-        limit = limit or cache.bytes / 2**30
-        entry = dict(images=len(loop._indices[loop.phase.fraction]), iterations=count, seconds=spent,
-                     memory_mib=cache.bytes / 2**20, disk_mib=(cache.files.bytes if cache.files else 0) / 2**20)
-        each = spent / (count * loop.batch_size)
-        found.append(dict(entry, ms_an_image=each * 1e3, against_linear=each * 1e3 / (
-            found[0]['ms_an_image'] if found else each * 1e3)))
+        runs.append(_Growing(grown, phase, epochs, limit))
+        limit = limit or dict(memory=runs[0].bytes_an_image * runs[0].images / 2**30, disk=_UNLIMITED)
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    # Each of them is as far as the others at any time: what else a machine does falls on them all alike.
+    for turn in range(1, runs[0].count + 1):
+        for run in runs:
+            run.advance(run.count * turn // runs[0].count, CLOCKS[clock])
+    found: list[dict[str, Any]] = []
+    for run in runs:
+        cache, each = run.loop.distiller.cache, run.seconds / (run.count * run.loop.batch_size) * 1e3
+        entry = dict(images=run.images, iterations=run.count, seconds=run.seconds, memory_mib=cache.bytes / 2**20,
+                     disk_mib=(cache.files.bytes if cache.files else 0) / 2**20, ms_an_image=each)
+        found.append(dict(entry, against_linear=each / found[0]['ms_an_image'] if found else 1.))
         cache.remove()
         say(f'{entry["images"]:6} images: {entry["memory_mib"]:8.0f} MiB in memory, {entry["disk_mib"]:8.0f} MiB on '
-            f'disk, {each * 1e3:8.2f} ms an image and epoch, {found[-1]["against_linear"]:.2f} x linear')
+            f'disk, {each:8.2f} ms an image and epoch, {found[-1]["against_linear"]:.2f} x linear')
     return found
+
+
+class _Growing:
+    """The first epochs of a cached phase, with a part of the data."""
+
+    def __init__(self, cfg: Config, phase: str, epochs: int, cache: Any) -> None:
+        self.mode = Mode(cfg, cache or _UNLIMITED)
+        self.loop = self.mode.loop
+        names_ = [each.name for each in self.loop.phases]
+        if phase not in names_:
+            raise ValueError(f'there is no phase {phase!r}{did_you_mean(phase, names_)}')
+        self.mode.begin(names_.index(phase))
+        self.batches = iter(self.loop.dataloader)
+        self.mode.step(next(self.batches))  # what happens once
+        self.count, self.done, self.seconds = epochs * self.loop.epoch_length(self.loop.phase), 0, 0.
+        self.images = len(self.loop._indices[self.loop.phase.fraction])
+        self.bytes_an_image = self.loop.distiller.cache.bytes / self.loop.batch_size
+
+    def advance(self, to: int, clock: Callable[[], float]) -> None:
+        """Trains up to an iteration."""
+        start = clock()
+        for _ in range(to - self.done):
+            self.mode.step(next(self.batches))
+        synchronise()
+        self.done, self.seconds = to, self.seconds + clock() - start
 
 
 def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, validation: bool,
@@ -346,12 +367,17 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
     entry: dict[str, Any] = dict(name=phase.name, task=phase.task, iterations=loop.length(phase), peak_mib=peak)
     filling: list[float] = []
     steps: dict[str, Callable[[Any], None]] = {name: mode.step for name, mode in modes.items()}
-    bare = {'bare': BareLoop(loop.distiller, loop.runner.optim_wrapper.optimizer, cached=False)}
+    bare: dict[str, BareLoop] = {}
+    if BareLoop.knows(loop.distiller):
+        bare['bare'] = BareLoop(loop.distiller, loop.runner.optim_wrapper.optimizer, cached=False)
     if 'cached' in modes:
         own = modes['cached'].loop
-        bare['bare_cached'] = BareLoop(own.distiller, own.runner.optim_wrapper.optimizer, cached=True)
+        if bare:
+            bare['bare_cached'] = BareLoop(own.distiller, own.runner.optim_wrapper.optimizer, cached=True)
         for batch in batches:
             filling.append(timed(modes['cached'].step, batch))
+            if not bare:
+                continue
             inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
             stored = own.distiller.cache.get(sample_keys(inputs['data_samples']))
             bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._stand_ins.values())) or {})
@@ -375,7 +401,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
     for name, values in times.items():
         entry[f'ms_{name}'] = median(values)
     for one, other in (('truncated', 'bare'), ('cached', 'bare_cached')):
-        if one in times:
+        if one in times and other in times:
             pairs = zip(times[one], times[other], strict=True)
             entry[f'overhead_ms_{one}'] = median(after - before for after, before in pairs)
     entry['images_per_s'] = loop.batch_size / entry['ms_truncated'] * 1e3

@@ -7,6 +7,7 @@ from torch import nn
 
 from skd_mm.analysis import benchmark as module
 from skd_mm.analysis.benchmark import BareLoop, Mode, _total, peak_memory, quiet
+from tests.faults.campaign import KINDS
 from tests.helpers import PIPELINE, RANDOM, SPOTS, calls, config, differing, quick, state
 
 
@@ -86,6 +87,16 @@ def test_without_compare_the_config_is_timed_as_it_is(cfg):
     assert [phase['name'] for phase in numbers['phases']] == [SPOTS[1]]
     assert not {'ms_naive', 'ms_cached', 'ms_val_truncated'} & numbers['phases'][0].keys()
     assert numbers['total']['ratio_truncated'] is None
+
+
+@pytest.mark.parametrize('kind', ['router', 'adversary', 'contrastive memory', 'no teacher'])
+def test_steps_of_all_kinds_are_timed(cfg, kind):
+    """With a bare loop beside those alone that it has the mathematics of."""
+    with quick():
+        numbers = module.benchmark(cfg(**KINDS[kind]), iters=1, warmup=1, compare=False, validation=False)
+    assert all(phase['ms_truncated'] > 0 for phase in numbers['phases'])
+    assert any('ms_bare' in phase for phase in numbers['phases']) == ('overhead' in numbers['total']) == (
+        kind == 'no teacher')
 
 
 def test_random_images_are_not_cached(cfg):
