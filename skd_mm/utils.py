@@ -5,7 +5,7 @@ import gc
 import hashlib
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,22 @@ def did_you_mean(name: str, choices: Iterable[str], count: int = 3) -> str:
         return ''
     quoted = [repr(match) for match in close]
     return f"; did you mean {' or '.join(filter(None, [', '.join(quoted[:-1]), quoted[-1]]))}?"
+
+
+def described(cfg: Mapping[str, Any] | Sequence) -> str:
+    """A part of a config in a few words, for error messages.
+
+    Args:
+        cfg: The part, with its ``type``, or several.
+
+    Returns:
+        ``"PascalVOCDataset(data_root='data', img_suffix=3)"``: long settings are left out.
+    """
+    if not isinstance(cfg, Mapping):
+        return ', '.join(map(described, cfg))
+    short = {key: repr(value) for key, value in cfg.items() if key not in ('type', '_scope_')}
+    settings = ', '.join(f'{key}={text}' for key, text in short.items() if len(text) <= 60)
+    return f'{cfg.get("type")}({settings})'
 
 
 def derive_seed(*parts: int | str) -> int:

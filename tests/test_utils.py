@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from skd_mm.utils import derive_seed, did_you_mean, replace_synced, seed_everything
+from skd_mm.utils import derive_seed, described, did_you_mean, replace_synced, seed_everything
 
 
 @pytest.mark.parametrize(('name', 'choices', 'end'), [
@@ -21,6 +21,12 @@ def test_did_you_mean_names_the_closest_in_a_sentence(name, choices, end):
 
 def test_did_you_mean_takes_any_iterable_and_no_more_than_asked_for():
     assert did_you_mean('layer', (f'layer{i}' for i in range(5)), count=1).count("'") == 2
+
+
+def test_what_is_described_has_its_type_and_its_short_settings():
+    cfg = dict(type='A', x=[], _scope_='mmseg', long='x' * 100)
+    assert described(cfg) == 'A(x=[])'
+    assert described([cfg, dict(type='B')]) == 'A(x=[]), B()'
 
 
 def test_a_seed_depends_on_every_part_and_on_their_order():

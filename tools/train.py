@@ -16,11 +16,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from skd_mm.analysis.plan import plan
+from skd_mm.datasets.building import build_dataset
 from skd_mm.distillers.networks import find_config
 from skd_mm.engine.config_check import check_config
 from skd_mm.engine.prelude import run_prelude
 from skd_mm.engine.resume import choose_checkpoint
-from skd_mm.utils import leave_group
+from skd_mm.utils import described, leave_group
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,8 +96,11 @@ def build(cfg: Config) -> Runner:
     try:
         runner.val_loop  # noqa: B018
     except Exception as error:
-        raise ValueError('val_dataloader, val_evaluator and val_cfg make no validation: '
-                         f'{type(error).__name__}: {error}') from error
+        build_dataset(cfg.val_dataloader.dataset, 'val_dataloader.dataset')  # it says more, where the data is at fault
+        raise ValueError(f'val_dataloader, val_cfg and val_evaluator ({described(cfg.val_evaluator)}) make no '
+                         f'validation: {type(error).__name__}: {error}') from error
+    if 'schedule' in cfg:
+        runner.train_loop.try_task()
     return runner
 
 

@@ -20,6 +20,7 @@ from mmengine.structures import PixelData
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import check_fraction, fraction_indices
 from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache
@@ -232,7 +233,7 @@ def config_images(cfg: Config) -> Callable[[float], int] | None:
     """
     try:
         with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
-            dataset = MMENGINE_DATASETS.build(cfg.train_dataloader.dataset.copy())
+            dataset = build_dataset(cfg.train_dataloader.dataset, 'train_dataloader.dataset')
     except FileNotFoundError:
         return None
     seed = cfg.get('schedule', {}).get('fraction_seed', 0)

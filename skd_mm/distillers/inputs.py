@@ -17,6 +17,10 @@ class TeacherInput:
     Args:
         student: The student's data preprocessor.
         teacher: The teacher's; None where the teacher looks at no images.
+
+    Raises:
+        RuntimeError: Their means and deviations are not of the same number of channels.
+        TypeError: The value for padding is no number.
     """
 
     def __init__(self, student: Any, teacher: Any) -> None:
@@ -67,7 +71,10 @@ def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
 
 
 def _pad_value(preprocessor: Any) -> float:
-    return float(getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0)))
+    value = getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0))
+    if not isinstance(value, int | float):
+        raise TypeError(f'the value for padding must be a number, not {value!r}')
+    return float(value)
 
 
 def _padding(sample: Any, image: Tensor) -> tuple[int, int, int, int]:

@@ -38,16 +38,24 @@ class PhaseCheckpointHook(Hook):
             published code starts at 100, so that a phase whose loss stays above has no best state.
 
     Raises:
-        ValueError: ``max_keep_ckpts`` is less than 2, or ``rule`` is unknown.
+        ValueError: ``max_keep_ckpts`` is less than 2, ``interval`` less than 1, ``rule`` is unknown, or one of them is
+            of another kind.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, interval: int | None = None, save_best: str | None = 'auto', rule: str | None = None,
                  max_keep_ckpts: int = 2, best_start: float = float('inf')) -> None:
-        if max_keep_ckpts != -1 and max_keep_ckpts < 2:
+        if not isinstance(max_keep_ckpts, int) or (max_keep_ckpts != -1 and max_keep_ckpts < 2):
             raise ValueError(f'PhaseCheckpointHook: `max_keep_ckpts` must be 2 or more (or -1 for all), not '
-                             f'{max_keep_ckpts}: a damaged last checkpoint would end the run')
+                             f'{max_keep_ckpts!r}: a damaged last checkpoint would end the run')
+        if interval is not None and (isinstance(interval, bool) or not isinstance(interval, int) or interval < 1):
+            raise ValueError(f'PhaseCheckpointHook: `interval` must be a whole number from 1 on, or None, not '
+                             f'{interval!r}')
+        if save_best is not None and not isinstance(save_best, str):
+            raise ValueError(f'PhaseCheckpointHook: `save_best` must be the name of a measure, not {save_best!r}')
+        if isinstance(best_start, bool) or not isinstance(best_start, int | float):
+            raise ValueError(f'PhaseCheckpointHook: `best_start` must be a number, not {best_start!r}')
         if rule not in (None, 'greater', 'less'):
             raise ValueError(f"PhaseCheckpointHook: `rule` must be 'greater' or 'less', not {rule!r}")
         self.interval = interval

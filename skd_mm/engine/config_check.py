@@ -1,6 +1,7 @@
 """What is wrong with the names in a config, found before anything is built."""
 
 import difflib
+import importlib.util
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -70,6 +71,9 @@ def check_config(cfg: Config) -> list[str]:
         ConfigError: Something is wrong; one line a fault, with its path (``schedule.phase_epoch``) and the closest
             name that there is.
     """
+    scope = list(_scope(cfg.get('default_scope')))
+    if scope:
+        raise ConfigError(scope[0])  # nothing else would be found
     top = list(_top_level(cfg))
     faults = [] if any(fault for fault in top if ' must be ' in fault) else list(_parts(cfg))
     model = cfg.get('model')
@@ -79,6 +83,14 @@ def check_config(cfg: Config) -> list[str]:
     if faults:
         raise ConfigError('\n'.join(dict.fromkeys(faults)))
     return [] if ours else top
+
+
+def _scope(scope: Any) -> Iterator[str]:
+    known = {'mmengine', 'mmseg', 'mmpretrain', *root.MODELS.children}
+    if scope is None or (isinstance(scope, str) and scope in known):
+        return
+    if not isinstance(scope, str) or not scope.isidentifier() or importlib.util.find_spec(scope) is None:
+        yield f'default_scope: there is no package {scope!r} to look names up in{did_you_mean(scope, sorted(known))}'
 
 
 def _top_level(cfg: Config) -> Iterator[str]:
@@ -120,10 +132,11 @@ def _parts(cfg: Config) -> Iterator[str]:
         if meant:
             yield f'default_hooks.{name}: there is no such hook; did you mean {meant!r}?'
         elif hook is not None:
-            yield from _thing(root.HOOKS, hook, f'default_hooks.{name}', scope)
+            yield from _thing(root.HOOKS, hook, f'default_hooks.{name}', scope, single=True)
     yield from _thing(root.HOOKS, cfg.get('custom_hooks') or [], 'custom_hooks', scope)
-    yield from _thing(root.VISUALIZERS, cfg.get('visualizer'), 'visualizer', scope, typed=False)
-    yield from _thing(root.LOG_PROCESSORS, cfg.get('log_processor'), 'log_processor', scope, default='LogProcessor')
+    yield from _thing(root.VISUALIZERS, cfg.get('visualizer'), 'visualizer', scope, typed=False, single=True)
+    yield from _thing(root.LOG_PROCESSORS, cfg.get('log_processor'), 'log_processor', scope, default='LogProcessor',
+                      single=True)
 
 
 def _schedulers(cfgs: Any, path: str, scope: str | None) -> Iterator[str]:
@@ -165,7 +178,7 @@ def _distiller(cfg: Mapping[str, Any], scope: str | None) -> Iterator[str]:
         for i, spot in enumerate(spots):
             yield from _spot(spot, f'model.spots[{i}]')
     if cfg.get('router') is not None:
-        yield from _thing(root.MODELS, cfg['router'], 'model.router', SCOPE, default='Router')
+        yield from _thing(root.MODELS, cfg['router'], 'model.router', SCOPE, default='Router', single=True)
 
 
 def _spot(spot: Any, path: str) -> Iterator[str]:
@@ -178,7 +191,7 @@ def _spot(spot: Any, path: str) -> Iterator[str]:
     for key, registry in (('loss', LOSSES), ('memory', MEMORIES), ('discriminator', MODELS), ('connector', CONNECTORS),
                           ('teacher_connector', CONNECTORS), ('teacher_decoder', CONNECTORS)):
         if spot.get(key) is not None and not (registry is CONNECTORS and spot[key] == 'auto'):
-            yield from _thing(registry, spot[key], f'{path}.{key}', SCOPE)
+            yield from _thing(registry, spot[key], f'{path}.{key}', SCOPE, single=registry is not CONNECTORS)
 
 
 def _schedule(cfg: Any, whole: Config, scope: str | None) -> Iterator[str]:
@@ -235,9 +248,12 @@ def _loader(cfg: Any, path: str, scope: str | None) -> Iterator[str]:
 
 
 def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: str | None = None,
-           typed: bool = True) -> Iterator[str]:
+           typed: bool = True, single: bool = False) -> Iterator[str]:
     """The faults of a config that something is built from, or of a list of such, and of its parts."""
     if isinstance(cfg, list | tuple):
+        if single:
+            yield f'{path} must be a dict with a `type`, not {cfg!r}'
+            return
         for i, entry in enumerate(cfg):
             yield from _thing(registry, entry, f'{path}[{i}]', scope, default, typed)
         return
@@ -251,7 +267,7 @@ def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: 
     scope = cfg.get('_scope_', scope)
     if kind_name is None:
         # A data preprocessor, and some parts of networks, have a default of their own.
-        if typed and registry.name != 'model':
+        if typed and (single or registry.name != 'model'):
             yield f'{path} has no `type`'
         return
     kind = _find(registry, kind_name, scope)
@@ -284,7 +300,7 @@ def _thing(registry: Registry, cfg: Any, path: str, scope: str | None, default: 
             yield f'{path}.pipeline[{i}] must be a dict with a `type`, not {step!r}'
     for key, part in _PARTS.get(registry.name, {}).items():
         if cfg.get(key) is not None:
-            yield from _thing(part, cfg[key], f'{path}.{key}', scope)
+            yield from _thing(part, cfg[key], f'{path}.{key}', scope, single=key in ('dataset', 'optimizer'))
 
 
 def _find(registry: Registry, kind: Any, scope: str | None) -> Any:

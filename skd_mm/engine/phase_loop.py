@@ -1,7 +1,7 @@
 """The one training loop: it walks the phases of a schedule."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,19 @@ from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_proc
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, LogProcessor, Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.evaluation import SpotLossMetric
 from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
-from skd_mm.utils import derive_seed, did_you_mean, seed_everything
+from skd_mm.utils import derive_seed, described, did_you_mean, seed_everything
 
 from .adversarial import adversarial_step, build_alternating
 from .checkpoint_hook import PhaseCheckpointHook
@@ -34,6 +34,8 @@ from .phase_hook import PhaseHook
 
 # What a schedule decides instead of MMEngine's loops.
 LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
+# What an evaluator says that no further image will mend.
+_NEVER_RIGHT = (AttributeError, KeyError, NotImplementedError, TypeError)
 # What of a config says where a run is, and not what it does.
 _LOCATIONS = ('work_dir', 'experiment_name', 'resume', 'load_from', 'launcher')
 
@@ -87,12 +89,7 @@ class PhaseLoop(BaseLoop):
                             "trained with MMEngine's own loops")
         self.distiller = distiller
         self.loader_cfg = dataloader
-        try:
-            self.dataset = DATASETS.build(dataloader['dataset'])
-            if hasattr(self.dataset, 'full_init'):
-                self.dataset.full_init()
-        except (AttributeError, IndexError, TypeError) as error:
-            raise ValueError(f'train_dataloader.dataset cannot be built: {type(error).__name__}: {error}') from error
+        self.dataset = build_dataset(dataloader['dataset'], 'train_dataloader.dataset')
         recipe: Recipe = build(RECIPES, runner.cfg.schedule)
         self.recipe = recipe
         self.phases = recipe.phases(distiller.stage_names(), distiller.spot_names())
@@ -104,6 +101,7 @@ class PhaseLoop(BaseLoop):
         self._iter = 0
         self._epoch = 0
         self._resumed = False
+        self._tried = False
         self._optim_cfg = copy.deepcopy(runner.cfg.get('optim_wrapper') or {})
         self._scheduler_cfg = copy.deepcopy(runner.cfg.get('param_scheduler') or [])
         # The Runner would scale the learning rate of the first phase only, and once more.
@@ -186,7 +184,8 @@ class PhaseLoop(BaseLoop):
         """
         self.runner.call_hook('before_train')
         try:
-            self._check_measure()
+            if not self._tried:
+                self.try_task()
             while True:
                 self._run_phase()
                 if self.index + 1 == len(self.phases):
@@ -229,30 +228,69 @@ class PhaseLoop(BaseLoop):
                 raise ValueError(f'phase {phase.name!r}: its optim_wrapper or param_scheduler cannot be built: '
                                  f'{error}') from error
 
-    def _check_measure(self) -> None:
-        """Finds what is wrong with the validation on one image, not behind all the phases that learn from features."""
+    def try_task(self) -> None:
+        """Tries the task on an image: what is wrong with it is not to end a run behind all its feature phases.
+
+        :meth:`run` does it, and whoever wants to know before that there is a run.
+
+        Raises:
+            DataError: The image cannot be read.
+            ValueError: The student cannot learn from an image of the training data, cannot predict one of the
+                validation data, or the evaluator cannot measure that; or ``save_best`` is not what it measures.
+        """
+        self._tried = True
         task = next((phase for phase in self.phases[self.index:] if phase.task), None)
-        if self.runner.val_loop is None or task is None:
+        if task is None:
             return
-        loader, evaluator = self.runner.val_loop.dataloader, copy.deepcopy(self._evaluator(task))
-        batch = loader.collate_fn([loader.dataset[0]])
         self._activate(task)
         self.distiller.eval()
-        disabled, self.runner.logger.disabled = self.runner.logger.disabled, True
-        metrics, doing = None, 'the student (model.student) cannot predict the first image of val_dataloader'
+        try:
+            if not self._resumed:
+                self._try_losses(task)
+            if self.runner.val_loop is not None:
+                self._try_validation(task)
+        finally:
+            self._activate(self.phase)
+
+    def _try_losses(self, task: Phase) -> None:
+        seed_everything(derive_seed(self.seed, 'trial', get_rank()))
+        sample = self.dataloader.dataset[int(self._indices[task.fraction][0]), self.seed]
+        _check_packed(sample, 'train_dataloader')
+        doing = 'model.student.data_preprocessor cannot prepare'
         try:
             with torch.no_grad():
+                data = self.distiller.data_preprocessor(self.dataloader.collate_fn([sample]), True)
+                doing = 'the student (model.student) cannot learn from'
+                losses = self.distiller.student(**data, mode='loss')
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(f'{doing} the first training image: {type(error).__name__}: {error}') from error
+        if not any('loss' in name for name in losses):
+            raise ValueError(f'phase {task.name!r} has a task, but the student (model.student) has no loss to learn it '
+                             f'by; it gives {sorted(losses)}: look at its heads')
+
+    def _try_validation(self, task: Phase) -> None:
+        loader, evaluator = self.runner.val_loop.dataloader, copy.deepcopy(self._evaluator(task))
+        disabled, self.runner.logger.disabled = self.runner.logger.disabled, True
+        metrics, doing = None, 'val_dataloader.dataset cannot give its first sample'
+        try:
+            sample = loader.dataset[0]
+            _check_packed(sample, 'val_dataloader')
+            batch = loader.collate_fn([sample])
+            doing = 'the student (model.student) cannot predict the first image of val_dataloader'
+            with torch.no_grad():
                 outputs = self.distiller.val_step(batch)
-            doing = 'val_evaluator cannot measure the first image of val_dataloader'
+            doing = f'val_evaluator ({described(self.runner.cfg.val_evaluator)}) cannot measure the first image of ' \
+                    'val_dataloader'
             evaluator.process(outputs, batch)
             metrics = evaluator.evaluate(1)
         except Exception as error:
             # A measure may need more than one image; the validation will tell.
-            if 'evaluator' not in doing or isinstance(error, KeyError | TypeError):
+            if 'evaluator' not in doing or isinstance(error, _NEVER_RIGHT):
                 raise ValueError(f'{doing}: {type(error).__name__}: {error}') from error
         finally:
             self.runner.logger.disabled = disabled
-            self._activate(self.phase)
         if metrics is not None and self.checkpoints.save_best != 'auto':
             self.checkpoints.measure(task, metrics)
 
@@ -510,3 +548,9 @@ class PhaseLoop(BaseLoop):
         self.index += 1
         self.phase_iter = 0
         self._prepare()
+
+
+def _check_packed(sample: Any, loader: str) -> None:
+    if not isinstance(sample, Mapping) or 'inputs' not in sample:
+        raise ValueError(f'{loader}.dataset.pipeline must end with a transform that packs what a model takes, such as '
+                         f'PackSegInputs or PackInputs; a sample has {list(sample)}, and no `inputs`')

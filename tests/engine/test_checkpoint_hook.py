@@ -247,6 +247,11 @@ def test_takes_mmengines_place_and_keeps_what_it_was_told(cfg, expected):
 @pytest.mark.parametrize(('cfg', 'words'), [
     (dict(max_keep_ckpts=1), '`max_keep_ckpts` must be 2 or more'),
     (dict(max_keep_ckpts=0), '`max_keep_ckpts` must be 2 or more'),
+    (dict(max_keep_ckpts=''), "`max_keep_ckpts` must be 2 or more .* not ''"),
+    (dict(interval=0), '`interval` must be a whole number from 1 on, or None, not 0'),
+    (dict(interval='1'), "`interval` must be a whole number .* not '1'"),
+    (dict(save_best=['mIoU']), r"`save_best` must be the name of a measure, not \['mIoU'\]"),
+    (dict(best_start='x'), "`best_start` must be a number, not 'x'"),
     (dict(rule='more'), "`rule` must be 'greater' or 'less', not 'more'")])
 def test_wrong_arguments(cfg, words):
     with pytest.raises(ValueError, match=words):

@@ -87,6 +87,14 @@ def test_spots(tmp_path, changes, path, meant):
 
 
 @pytest.mark.parametrize(('changes', 'words'), [
+    ({'default_scope': 'mmseb'},
+     "default_scope: there is no package 'mmseb' to look names up in; did you mean 'mmseg'?"),
+    ({'default_scope': 3}, 'default_scope: there is no package 3 to look names up in'),
+    ({'default_hooks.logger': []}, 'default_hooks.logger must be a dict with a `type`, not []'),
+    ({'model.spots': [dict(SPOT, loss=[])]}, 'model.spots[0].loss must be a dict with a `type`, not []'),
+    ({'model.spots': [dict(SPOT, discriminator={})]}, 'model.spots[0].discriminator has no `type`'),
+    ({'optim_wrapper.optimizer': [dict(type='Adam')]},
+     "optim_wrapper.optimizer must be a dict with a `type`, not [{'type': 'Adam'}]"),
     ({'schedule': 'Stagewise'}, "schedule must be a dict, not 'Stagewise'"),
     ({'model.spots': 'all'}, "model.spots must be a list of spots, or 'backbone', not 'all'"),
     ({'model.spots': 3}, 'model.spots must be a list of spots, not 3'),

@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from skd_mm.engine import PhaseLoop
 from tests.helpers import (
     RANDOM,
     READS,
@@ -325,6 +326,7 @@ def test_fractions_are_nested_and_written_down(tmp_path):
                                                                                'task_head': dict(fraction=1)})
     recorder, _ = run(tmp_path, schedule=schedule)
     assert [phase['iter'] for phase in recorder.phases] == [1, 3, 4, 7]
+    del READS[:-4 * 7]  # the one by which the task was tried
     reads = [set(READS[4 * start:4 * end]) for start, end in ((0, 1), (1, 3), (3, 4), (4, 7))]
     half = [line for line in (tmp_path / 'fraction_0.5_seed_0.txt').read_text().splitlines() if line[0] != '#']
     more = [line for line in (tmp_path / 'fraction_0.75_seed_0.txt').read_text().splitlines() if line[0] != '#']
@@ -564,6 +566,8 @@ def test_what_a_run_computes(tmp_path):
      r'schedule\.cache needs the same image .*RandomFlip'),
     ({'schedule.cache': 1, 'schedule.frozen_bn': 'train'}, 'cannot be cached where frozen BN'),
     ({'schedule.cache': dict(mem=1)}, r"schedule\.cache: there is no 'mem'; did you mean 'memory'"),
+    ({'model.teacher.data_preprocessor.pad_val': 'x'},
+     r"model\.teacher\.data_preprocessor and .* do not go together: the value for padding must be a number, not 'x'"),
     ({'compile': True}, r'does not work with `compile` .* set `model\.compile`'),
     ({'activation_checkpointing': ['backbone']}, r'set `model\.gradient_checkpointing`'),
     ({'default_hooks.checkpoint': dict(type='skd_mm.PhaseCheckpointHook', max_keep_ckpts=1)},
@@ -583,6 +587,38 @@ def test_a_wrong_config_is_refused_before_anything_is_trained(tmp_path, changes,
         Runner.from_cfg(cfg).train()
     assert not READS
     assert not list(tmp_path.glob('*.pth')) and not list(tmp_path.glob('fraction_*'))
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    ({'model.student.decode_head.loss_decode': []},
+     r"phase 'task_head' has a task, but the student \(model\.student\) has no loss to learn it by; it gives \["),
+    ({'model.student.data_preprocessor.size': [12, {}]},
+     r'model\.student\.data_preprocessor cannot prepare the first training image: TypeError'),
+    ({'model.student.decode_head.num_classes': 2},
+     r'the student \(model\.student\) cannot learn from the first training image: \w+Error'),
+    ({'train_dataloader.dataset.pipeline': []},
+     r'train_dataloader\.dataset\.pipeline must end with a transform that packs .* and no `inputs`'),
+    ({'val_dataloader.dataset.pipeline': [dict(type='RandomFlip', prob=0.5)]},
+     r'val_dataloader\.dataset\.pipeline must end with a transform that packs'),
+    ({'val_evaluator.iou_metrics': [{}]},
+     r'val_evaluator \(IoUMetric\(iou_metrics=\[\{\}\]\)\) cannot measure the first image of val_dataloader'),
+    ({'val_evaluator.collect_device': 'tpu'}, r'val_evaluator .*: NotImplementedError: device must be .* tpu')])
+def test_a_task_that_cannot_be_learnt_is_found_before_the_feature_phases(tmp_path, changes, words, monkeypatch):
+    monkeypatch.setattr(PhaseLoop, '_run_phase', lambda self: pytest.fail('it trains'))
+    with pytest.raises(ValueError, match=words), quick():
+        Runner.from_cfg(config(tmp_path, changes)).train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_trying_the_task_changes_nothing(tmp_path):
+    runner = build(tmp_path)
+    loop = runner.train_loop
+    before = state(loop.distiller)
+    learns = set(loop.distiller.trainable())
+    loop.try_task()
+    assert not differing(before, state(loop.distiller))
+    assert set(loop.distiller.trainable()) == learns and loop.distiller.task == 0
+    assert len(list(loop.distiller.active)) == 1
 
 
 def test_a_plain_model_is_left_to_mmengines_loops(tmp_path):

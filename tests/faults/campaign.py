@@ -279,14 +279,14 @@ class Kills:
                 for rank in range(self.processes)]
 
     def finish(self, pids: list[int], what: str) -> list[int]:
-        """Waits until a run has ended, and ends it if it does not."""
+        """Waits until processes have ended, and ends them if they do not; gives what :func:`wait` does."""
         ended = wait(pids, self.limit)
-        if len(ended) < len(pids):
+        left = [pid for pid in pids if pid not in ended]
+        if left:
             self.faults.append(f'{what}: it hangs')
-            for pid in pids:
-                if pid not in ended:
-                    kill(pid)
-            ended.update(wait([pid for pid in pids if pid not in ended], 30))
+            for pid in left:
+                kill(pid)
+            ended.update(wait(left, 30))
         return [ended.get(pid, 1) for pid in pids]
 
     def reference(self, kind: str) -> Path:
@@ -307,10 +307,13 @@ class Kills:
             pids = self.start(kind, folder, resume)
             time.sleep(self.random.uniform(0, self.seconds[kind]))
             victims = pids if self.random.random() < 0.5 else [self.random.choice(pids)]
-            if len(wait(pids, 0)) == len(pids):
+            ended = wait(pids, 0)
+            if len(ended) == len(pids):
                 return False
+            pids = [pid for pid in pids if pid not in ended]
             for pid in victims:
-                kill(pid)
+                if pid in pids:
+                    kill(pid)
         else:
             pids = self.start(kind, folder, resume, (place, self.random.randint(1, PLACES[place])))
         codes = self.finish(pids, f'{kind}, killed at {place}')
@@ -404,6 +407,8 @@ def leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
 
 BASES = ('stagewise', 'fitnets', 'no teacher', 'cache', 'half precision', 'contrastive memory', 'router', 'adversary')
 WRONG: tuple[Any, ...] = (None, -1, 0, 10**6, 0.5, 1e30, 'nonsense', '', [], {}, True, [1, 'x'], {'a': 1})
+# A million of these is nothing wrong, and takes as long.
+LONG = ('images', 'side', 'phase_iters')
 # The campaign's own.
 FREE = ('work_dir', 'experiment_name', 'custom_imports')
 
@@ -467,7 +472,7 @@ def mutate(cfg: dict[str, Any], draw: random.Random) -> Mutation:
             return Mutation(path, f'{where} = {new!r} (was {value!r})', {value, new, *near})
         if how == 'value':
             new = copy.deepcopy(draw.choice(WRONG))
-            if new == value or (new is True and isinstance(value, int)):
+            if new == value or (new is True and isinstance(value, int)) or (key in LONG and new == 10**6):
                 continue
             owner[key] = new
             return Mutation(path, f'{where} = {new!r} (was {str(value)[:60]})', {*near, repr(new)} - {''})

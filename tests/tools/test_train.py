@@ -96,6 +96,21 @@ def test_what_makes_no_sense_to_the_model_is_one_message_too(toy, train):
     assert train(toy({'model.spots': ['backbone.layer.1']})).startswith('train: model.spots: the student')
 
 
+def test_a_validation_that_cannot_be_built_is_named(toy, train):
+    assert train(toy({'val_dataloader.dataset.images': []})).startswith(
+        'train: val_dataloader.dataset (mmengine.ToySegDataset(first=500, images=[], ')
+    assert "val_evaluator (IoUMetric(iou_metrics=['mIoU'], output_dir=3)) make no validation: " in train(toy(
+        {'val_evaluator.output_dir': 3}))
+
+
+def test_a_task_that_cannot_be_learnt_is_one_message_and_found_by_a_dry_run(toy, train, capsys):
+    path = toy({'model.student.decode_head.num_classes': 2})
+    for options in ([], ['--dry-run']):
+        assert train(path, *options).startswith(
+            'train: the student (model.student) cannot learn from the first training image: ')
+    assert 'The run can start' not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(('count', 'resumed'), [(None, False), ('0', False), ('1', True), ('3', True)])
 def test_a_run_that_torchrun_starts_again_resumes_without_being_told(toy, train, monkeypatch, count, resumed):
     seen = []
