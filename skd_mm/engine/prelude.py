@@ -1,7 +1,9 @@
 """The run that must be there before a schedule starts: that of a lightweight teacher, and the bank of its targets."""
 
+import glob
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -11,20 +13,23 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.version import __version__ as mmengine_version
 from torch import Tensor
 
+from skd_mm.checkpoint import CheckpointError
 from skd_mm.distillers.networks import read_config
 from skd_mm.models import TargetBank
 from skd_mm.utils import did_you_mean, label_of
 from skd_mm.version import __version__
 
 from .checkpoint_hook import replace_synced
+from .resume import choose_checkpoint
 
 PREFIX = 'prelude/'
 _KEYS = ('cfg', 'options', 'gate', 'dir')
@@ -75,7 +80,7 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
         ``cfg``, in which the teacher's checkpoint has its path.
 
     Raises:
-        FileNotFoundError: There is no such config.
+        FileNotFoundError: There is no such config, or the run has written no checkpoint of the teacher's name.
         KeyError: The prelude has an unknown key, or lacks one.
         ValueError: The run does not pass the gate; or it has other classes than the bank.
     """
@@ -146,7 +151,7 @@ def _ready(folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank
     if any(key not in metrics or metrics[key] < least for key, least in gate.items()):
         return False
     if bank is None:
-        return True
+        return bool(glob.glob(str(file)))
     return file.is_file() and _load_checkpoint(str(file), map_location='cpu', logger='silent')['meta'].get(
         'prelude', {}).get('rows') == bank.rows
 
@@ -155,10 +160,11 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
           digest: str) -> None:
     began = {name: clock() for name, clock in _CLOCKS.items()}
     whole = not (folder / 'last_checkpoint').is_file()
-    run.work_dir, run.resume, run.launcher = str(folder), True, 'none'
+    run.work_dir, run.resume, run.launcher = str(folder), folder.is_dir(), 'none'
     run.experiment_name = f'prelude_{folder.name}'
     print_log(f'prelude: trains {folder.name} in {folder}', logger='current')
     runner = Runner.from_cfg(run)
+    _resume(runner)
     earlier = _earlier(folder)
     if earlier is None:
         runner.train()
@@ -173,6 +179,10 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
         if not metrics[key] >= least:
             raise ValueError(f'`prelude.gate`: the teacher reaches {key} = {metrics[key]:.2f} and must reach {least}; '
                              f'its run is in {folder}')
+    if bank is None and not glob.glob(str(file)):
+        names = sorted(path.name for path in folder.glob('*.pth'))
+        raise FileNotFoundError(f'model.teacher.checkpoint: the prelude has written no {file.name!r}'
+                                f'{did_you_mean(file.name, names)} (in {folder} there are {names})')
     facts = dict(config=folder.name, digest=digest, seed=runner.seed, metrics=metrics,
                  versions=dict(skd_mm=__version__, torch=str(torch.__version__), mmengine=mmengine_version))
     if bank is not None:
@@ -191,6 +201,34 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
     unfinished = folder / f'.{_DONE}.unfinished'
     unfinished.write_text(json.dumps(facts, indent=2) + '\n')
     replace_synced(unfinished, folder / _DONE)
+
+
+class _DueValidation(Hook):
+    """Validates a state that was saved when the run was cut off, and not validated: it may be the best."""
+
+    priority = 'LOWEST'  # behind the checkpoint hook, which keeps the best
+
+    def before_train(self, runner: Any) -> None:
+        loop = runner.train_loop
+        done, last = (loop.epoch, loop.max_epochs) if isinstance(loop, EpochBasedTrainLoop) else \
+            (loop.iter, loop.max_iters)
+        if done and loop.val_begin <= done and (done % loop.val_interval == 0 or done == last):
+            runner.val_loop.run()
+
+
+def _resume(runner: Runner) -> None:
+    """Lets an ordinary run go on from its newest whole checkpoint, or begin anew, whenever it was cut off."""
+    for hook in runner.hooks:
+        # MMEngine's removes the old one before it writes the new one, so that a run that keeps one may have none.
+        if isinstance(hook, CheckpointHook) and hook.max_keep_ckpts == 1:
+            hook.max_keep_ckpts = 2
+    try:
+        choose_checkpoint(runner)
+    except CheckpointError as error:
+        print_log(f'prelude: it begins anew: {error}', logger='current', level=logging.WARNING)
+        runner._resume = False
+    if isinstance(runner.train_loop, EpochBasedTrainLoop | IterBasedTrainLoop):
+        runner.register_hook(_DueValidation())
 
 
 def _earlier(folder: Path) -> dict[str, Any] | None:

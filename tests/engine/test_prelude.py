@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub
+from mmengine.registry import METRICS, DefaultScope
 from mmengine.runner import Runner
 
 from skd_mm.engine import prelude
@@ -21,6 +23,19 @@ def loader(split, per_class, classes=2):
     return dict(batch_size=8, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
                 dataset=dict(type='skd_mm.SyntheticDigits', num_classes=classes, split=split, per_class=per_class,
                              pipeline=PACK))
+
+
+@METRICS.register_module(force=True)
+class Countdown(BaseMetric):
+    """Gets better with each epoch."""
+
+    default_prefix = ''
+
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        return {'loss': -MessageHub.get_current_instance().get_info('iter')}
 
 
 @pytest.fixture
@@ -115,6 +130,47 @@ def test_it_goes_on_where_it_was_cut_off(plain, tmp_path, runs, monkeypatch, whe
     assert torch.equal(bank['state_dict']['bank.logits'], whole['state_dict']['bank.logits'])
     # The seconds of one part are not told as if they were all.
     assert [bank['meta']['prelude'][key] for key in ('seconds', 'cpu_seconds')] == [None, None]
+
+
+def test_it_goes_on_when_it_was_cut_off_while_it_wrote_a_checkpoint(plain, tmp_path, runs, monkeypatch):
+    """An epoch writes its state, behind the validation its best state, and its state again with the record of that."""
+
+    def best(name):
+        MessageHub._instance_dict.clear()  # it would be another process
+        cfg = config(plain, tmp_path / name, options={
+            'default_hooks': dict(checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1,
+                                                  save_best='loss', rule='less')),
+            'val_evaluator': dict(type='mmengine.Countdown'), 'train_cfg.val_interval': 1, 'train_cfg.max_epochs': 2})
+        cfg.model.teacher = dict(cfg=plain, checkpoint='prelude/best_*.pth')
+        file, = Path(run_prelude(cfg).model.teacher.checkpoint).parent.glob('best_*.pth')
+        return torch.load(file, weights_only=True)['state_dict'], file.name
+
+    def save(self, out_dir, filename, *args, **kwargs):
+        written.append(filename)
+        if len(written) == fatal:
+            (Path(out_dir) / filename).write_bytes(b'half of it')
+            raise Killed
+        saved(self, out_dir, filename, *args, **kwargs)
+
+    saved, written, fatal = Runner.save_checkpoint, [], 0
+    monkeypatch.setattr(Runner, 'save_checkpoint', save)
+    whole, last = best('whole')
+    assert written == ['epoch_1.pth', 'best_loss_epoch_1.pth', 'epoch_1.pth',
+                       'epoch_2.pth', 'best_loss_epoch_2.pth', 'epoch_2.pth']
+    for fatal, states in ((2, 1), (3, 4), (4, 2), (5, 2)):  # the third would have been written over the first
+        written.clear()
+        with pytest.raises(Killed):
+            best(f'cut{fatal}')
+        weights, name = best(f'cut{fatal}')
+        assert name == last and all(torch.equal(weights[key], value) for key, value in whole.items())
+        assert written.count('epoch_1.pth') == states
+
+
+def test_a_checkpoint_that_the_run_does_not_write(plain, tmp_path, runs):
+    cfg = config(plain, tmp_path)
+    cfg.model.teacher = dict(cfg=plain, checkpoint='prelude/epoch4.pth')
+    with pytest.raises(FileNotFoundError, match=r"written no 'epoch4.pth'; did you mean 'epoch_4.pth'"):
+        run_prelude(cfg)
 
 
 def test_a_teacher_under_the_gate_is_refused_each_time(plain, tmp_path, runs):
