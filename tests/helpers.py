@@ -19,7 +19,8 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule
-from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, init_default_scope
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmpretrain.datasets import BaseDataset as BaseClsDataset
@@ -177,6 +178,17 @@ class SystemKillHook(KillHook):
                 return
             Path(self.marker).touch()
         os.kill(os.getpid(), self.signal)
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class ScaledOptimWrapper(AmpOptimWrapper):
+    """MMEngine's way with half precision on a GPU, as far as a CPU goes it: the first scale is too large."""
+
+    def __init__(self, growth_interval=10**6, **kwargs):
+        OptimWrapper.__init__(self, **kwargs)
+        self.cast_dtype = None
+        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.**127, growth_interval=growth_interval)
+        self._scale_update_param = None
 
 
 def network(width=4, **changes):

@@ -16,7 +16,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from skd_mm.analysis.plan import plan
-from skd_mm.datasets.building import build_dataset
+from skd_mm.datasets.seeded import DataError
 from skd_mm.distillers.networks import find_config
 from skd_mm.engine.config_check import check_config
 from skd_mm.engine.prelude import run_prelude
@@ -58,7 +58,7 @@ def main() -> None:
             rehearse(cfg)  # a teacher takes its time; what is wrong with the rest is said before
         run_prelude(cfg)
         runner = build(cfg)
-    except (AssertionError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, DataError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
         # What a user can mend is said in one message, without the way that the program took to it.
         raise SystemExit(f'train: {message(error)}') from error
     runner.train()
@@ -96,7 +96,6 @@ def build(cfg: Config) -> Runner:
     try:
         runner.val_loop  # noqa: B018
     except Exception as error:
-        build_dataset(cfg.val_dataloader.dataset, 'val_dataloader.dataset')  # it says more, where the data is at fault
         raise ValueError(f'val_dataloader, val_cfg and val_evaluator ({described(cfg.val_evaluator)}) make no '
                          f'validation: {type(error).__name__}: {error}') from error
     if 'schedule' in cfg:

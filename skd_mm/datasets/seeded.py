@@ -21,7 +21,45 @@ class DataError(RuntimeError):
     """A sample cannot be read, or its transforms fail on it."""
 
 
-class SeededDataset(Dataset):
+class NamedDataset(Dataset):
+    """Says which sample it is that cannot be read.
+
+    Args:
+        dataset: The data set.
+        kind: What its samples are called in messages. Defaults to ``'validation'``.
+
+    Raises:
+        DataError: From ``[]``, where a sample cannot be read; it names the file.
+    """
+
+    def __init__(self, dataset: Any, kind: str = 'validation') -> None:
+        self.dataset = dataset
+        self.kind = kind
+
+    @property
+    def metainfo(self) -> Any:
+        """The data set's classes, palette and the like."""
+        return getattr(self.dataset, 'metainfo', {})
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            raise DataError(f'{self.kind} sample {index}{self._file(index)} cannot be read: {type(error).__name__}: '
+                            f'{error}') from error
+
+    def _file(self, index: int) -> str:
+        """The file behind a sample, for messages."""
+        try:
+            return f' ({self.dataset.get_data_info(index)["img_path"]})'
+        except (AttributeError, KeyError):
+            return ''
+
+
+class SeededDataset(NamedDataset):
     """Gives every sample a random state of its own.
 
     A loader that is started in the middle of an epoch then gives the same images as one that ran from its start, and
@@ -36,35 +74,15 @@ class SeededDataset(Dataset):
     """
 
     def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+        super().__init__(dataset, 'training')
 
-    @property
-    def metainfo(self) -> Any:
-        """The data set's classes, palette and the like."""
-        return getattr(self.dataset, 'metainfo', {})
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, key: Key) -> Any:
+    def __getitem__(self, key: Key) -> Any:  # type: ignore[override]
         index, seed, *view = key
         seed_everything(seed)
-        try:
-            sample = self.dataset[index]
-        except Exception as error:
-            raise DataError(f'training sample {index}{self._file(index)} cannot be read: {type(error).__name__}: '
-                            f'{error}') from error
+        sample = super().__getitem__(index)
         if isinstance(sample, dict) and 'data_samples' in sample:
             sample['data_samples'].set_metainfo({INDEX: index, **({VIEW: view[0]} if view else {})})
         return sample
-
-
-    def _file(self, index: int) -> str:
-        """The file behind a sample, for messages."""
-        try:
-            return f' ({self.dataset.get_data_info(index)["img_path"]})'
-        except (AttributeError, KeyError):
-            return ''
 
 
 class PhaseSampler(Sampler[Key]):

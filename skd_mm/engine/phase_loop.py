@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
-from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
+from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.evaluation import SpotLossMetric
 from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
 from skd_mm.registry import LOOPS, RECIPES, build
@@ -90,6 +90,10 @@ class PhaseLoop(BaseLoop):
         self.distiller = distiller
         self.loader_cfg = dataloader
         self.dataset = build_dataset(dataloader['dataset'], 'train_dataloader.dataset')
+        validation = runner._val_dataloader
+        if isinstance(validation, dict):
+            dataset = build_dataset(validation['dataset'], 'val_dataloader.dataset')
+            runner._val_dataloader = dict(validation, dataset=NamedDataset(dataset))
         recipe: Recipe = build(RECIPES, runner.cfg.schedule)
         self.recipe = recipe
         self.phases = recipe.phases(distiller.stage_names(), distiller.spot_names())
@@ -242,7 +246,8 @@ class PhaseLoop(BaseLoop):
         task = next((phase for phase in self.phases[self.index:] if phase.task), None)
         if task is None:
             return
-        self._activate(task)
+        # Nothing of it is to be in the cache, which would belong to other weights.
+        self.distiller.activate(task.train, task.spots, task.task, task.frozen_bn)
         self.distiller.eval()
         try:
             if not self._resumed:
@@ -342,7 +347,7 @@ class PhaseLoop(BaseLoop):
         cfg = {key: value for key, value in self.runner.cfg.to_dict().items() if key not in _LOCATIONS}
         data = [samples_of(self.dataset, self._indices[phase.fraction])]
         if self.runner.val_loop is not None:
-            data.append(samples_of(self.runner.val_loop.dataloader.dataset))
+            data.append(samples_of(self._validated()))
         return fingerprint(cfg, phase.name, self.seed, get_world_size(), data, self.distiller.frozen())
 
     def _prepare(self) -> None:
@@ -454,6 +459,11 @@ class PhaseLoop(BaseLoop):
                 runner.message_hub._resumed_keys.pop(key, None)
             runner.call_hook('before_phase')
         self._resumed = False
+
+    def _validated(self) -> Any:
+        """The data set of the validation."""
+        dataset = self.runner.val_loop.dataloader.dataset
+        return dataset.dataset if isinstance(dataset, NamedDataset) else dataset
 
     def _evaluator(self, phase: Phase) -> Evaluator:
         """The config's metrics for a phase with a task loss; the spot loss, as the config has it, for one without."""

@@ -214,22 +214,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_anything_learns_from_it(t
 
 
 def test_half_precision_whose_scaled_gradients_overflow_goes_on(tmp_path):
-    from mmengine.optim import AmpOptimWrapper, OptimWrapper
-    from mmengine.registry import OPTIM_WRAPPERS
-
-    @OPTIM_WRAPPERS.register_module(force=True)
-    class ScaledOptimWrapper(AmpOptimWrapper):
-        """MMEngine's way with half precision on a GPU, as far as a CPU goes it."""
-
-        def __init__(self, **kwargs):
-            OptimWrapper.__init__(self, **kwargs)
-            self.cast_dtype = None
-            self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.**127, growth_interval=10**6)
-            self._scale_update_param = None
-
     schedule = dict(type='Phases', phase_iters=6, phases=[dict(name='all', train='all', task=8)])
     cfg = config(tmp_path, schedule=schedule, param_scheduler=[],
-                 optim_wrapper=dict(type='ScaledOptimWrapper', optimizer=dict(type='SGD', lr=0.1)))
+                 optim_wrapper=dict(type='mmengine.ScaledOptimWrapper', optimizer=dict(type='SGD', lr=0.1)))
     runner = train(cfg)
     assert runner.optim_wrapper.loss_scaler.get_scale() < 2.**127  # it has skipped steps, and lowered the scale
     assert all(torch.isfinite(value).all() for value in runner.model.state_dict().values())
@@ -265,6 +252,15 @@ def test_a_file_that_cannot_be_read_ends_the_run_and_is_named(tmp_path, said, wo
     with pytest.raises(DataError, match=rf'training sample 7 \(images/007\.png\) cannot be read: .*{words}'):
         train(cfg)
     one_like(said, 'phase 1/1 no_teacher', 'DataError', 'there is no checkpoint yet')
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_file_of_the_validation_too(tmp_path, said, workers):
+    changes = {'val_dataloader.dataset.type': 'mmengine.FailingDataset', 'val_dataloader.dataset.bad': 2,
+               'val_dataloader.dataset.how': 'corrupt', 'val_dataloader.num_workers': workers}
+    with pytest.raises(DataError, match=r'validation sample 2 \(images/502\.png\) cannot be read: .*failed to load'):
+        train(config(tmp_path, changes, schedule=LENGTH))
+    one_like(said, 'phase 1/4', 'DataError', 'there is no checkpoint yet')
 
 
 def test_a_worker_that_is_killed_ends_the_run(tmp_path, said):

@@ -77,6 +77,11 @@ RUNS = {
         optim_wrapper=dict(type='skd_mm.AmpOptimWrapper', optimizer=dict(type='Adam', lr=1e-2), accumulative_counts=2),
         schedule=dict(type='Phases', phase_epochs=2, val_interval=1, phases=[
             dict(name='targets', train='all', spots=WEIGHTS), dict(name='all', train='all', task=0.1, spots=WEIGHTS)])),
+    # The loss is scaled: steps are skipped while the scale is too large, and it grows again behind three good ones.
+    'scaled': dict(
+        model=MODEL, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
+        optim_wrapper=dict(type='mmengine.ScaledOptimWrapper', growth_interval=3, optimizer=dict(type='SGD', lr=0.05)),
+        schedule=dict(type='Phases', phase_epochs=4, val_interval=1, phases=[dict(name='all', train='all', task=8)])),
     # Checkpoints between validations, lengths in iterations, no multiple of anything.
     'iterations': dict(
         model=MODEL, pipeline=RANDOM, param_scheduler=[],
@@ -148,6 +153,7 @@ KILLS = [
     ('adversarial', 'before_train_iter', 6, 'VERY_HIGH'),
     ('adversarial', 'before_val_iter', 3, 'VERY_HIGH'),
     ('adversarial', 'before_train_iter', 11, 'VERY_HIGH'),
+    ('scaled', 'before_train_iter', 8, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 6, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 13, 'VERY_HIGH'),
 ]

@@ -174,7 +174,7 @@ def test_a_teacher_is_trained_first_and_then_its_student(toy, train, tmp_path):
 @pytest.mark.parametrize(('change', 'words'), [
     ({'model.spots.0.student': 'decode_head.conv_sec'}, "did you mean 'decode_head.conv_seg'"),
     ({'schedule.phases.0.spots': {'logit': 1}}, "'logit'; did you mean 'logits'"),
-    ({'train_dataloader.dataset.images': 'x'}, 'train_dataloader.dataset cannot be built')])
+    ({'train_dataloader.dataset.images': 'x'}, "train_dataloader.dataset (mmengine.ToySegDataset(images='x'")])
 def test_what_is_wrong_with_the_student_is_said_before_its_teacher_is_trained(toy, train, tmp_path, change, words):
     message = train(with_prelude(toy, tmp_path, **change), '--work-dir', tmp_path / 'run')
     assert message.startswith('train: ') and words in message
