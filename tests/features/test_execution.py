@@ -125,7 +125,7 @@ def test_what_makes_no_sense_is_refused():
 PHASES = [([SPOTS[0]], [SPOTS[0]], 0), ([SPOTS[1]], [SPOTS[1]], 0), (['task_head'], [], 1), (['all'], SPOTS, 1)]
 
 
-def phases(make):
+def phases(make, half=False):
     distiller = make()
     found = []
     for phase in PHASES:
@@ -135,7 +135,8 @@ def phases(make):
             distiller.train()
             inputs, samples = batch(seed=seed)
             torch.manual_seed(seed)
-            losses = distiller(inputs, samples, mode='loss')
+            with torch.autocast('cpu', enabled=half):
+                losses = distiller(inputs, samples, mode='loss')
             found.append(total(losses).detach())
             total(losses).backward()
             optimizer.step()
@@ -148,14 +149,15 @@ def phases(make):
     return [*found, *distiller.student.state_dict().values()]
 
 
+@pytest.mark.parametrize('half', [False, True])
 @pytest.mark.parametrize('options', [
     pytest.param(dict(compile=QUICK), marks=pytest.mark.slow), dict(gradient_checkpointing=True),
     dict(channels_last=True)])
-def test_an_option_holds_in_every_phase_and_changes_no_result(options):
+def test_an_option_holds_in_every_phase_and_changes_no_result(options, half):
     # The mask of a dropout goes by the order of the elements in memory.
     student = network(dropout=0. if 'channels_last' in options else 0.2)
-    plain = phases(lambda: build_distiller(student, network()))
-    other = phases(lambda: build_distiller(student, network(), **options))
+    plain = phases(lambda: build_distiller(student, network()), half)
+    other = phases(lambda: build_distiller(student, network(), **options), half)
     for one, two in zip(plain, other, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
 
