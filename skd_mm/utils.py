@@ -3,6 +3,7 @@
 import difflib
 import gc
 import hashlib
+import json
 import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -111,6 +112,17 @@ def replace_synced(unfinished: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes numbers to a file, in folders that are made where they are missing.
+
+    Args:
+        path: The file.
+        value: What JSON can hold.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(value, indent=2) + '\n')
 
 
 def leave_group() -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import random
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skd_mm.utils import derive_seed, described, did_you_mean, replace_synced, seed_everything
+from skd_mm.utils import derive_seed, described, did_you_mean, replace_synced, seed_everything, write_json
 
 
 @pytest.mark.parametrize(('name', 'choices', 'end'), [
@@ -71,3 +72,8 @@ def test_replacing_syncs_the_content_before_and_the_folder_behind(tmp_path, monk
     replace_synced(tmp_path / 'new', tmp_path / 'file')
     assert events == ['sync', 'rename', 'sync']
     assert (tmp_path / 'file').read_text() == 'new' and not (tmp_path / 'new').exists()
+
+
+def test_numbers_are_written_into_a_new_folder(tmp_path):
+    write_json(tmp_path / 'a/b.json', dict(ms=[1.5, None]))
+    assert json.loads((tmp_path / 'a/b.json').read_text()) == dict(ms=[1.5, None])

@@ -1,7 +1,6 @@
 """Times a schedule, phase by phase, beside full forwards and a bare PyTorch loop."""
 
 import argparse
-import json
 import tempfile
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmengine.config import Config, DictAction
 
 from skd_mm.analysis import benchmark
 from skd_mm.distillers.networks import find_config
+from skd_mm.utils import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,8 +66,7 @@ def main() -> None:
     if not args.grow:
         print(report(numbers))
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+        write_json(args.json, numbers)
     if args.plot and not args.grow:
         plot(numbers, args.plot)
 

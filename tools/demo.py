@@ -41,6 +41,7 @@ from skd_mm.analysis.curves import plot_curves
 from skd_mm.analysis.logs import read_run
 from skd_mm.datasets.camvid import CLASSES, PALETTE
 from skd_mm.datasets.street_scenes import MARKER, make_street_scenes
+from skd_mm.utils import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = 'street_scenes'
@@ -194,7 +195,7 @@ class Demo:
         runs, networks = self.plan()
         done = self.run_all(runs)
         results = self.results(runs, networks, done)
-        (self.folder / 'results.json').write_text(json.dumps(results, indent=2) + '\n')
+        write_json(self.folder / 'results.json', results)
         report = markdown(results)
         (self.folder / 'results.md').write_text(report)
         self.draw_curves()

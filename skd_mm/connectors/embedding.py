@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from skd_mm.registry import CONNECTORS
 
+from .pooling import pooled
+
 
 @CONNECTORS.register_module()
 class Embed(nn.Module):
@@ -30,13 +32,14 @@ class Embed(nn.Module):
         """Embeds a feature.
 
         Args:
-            feature: ``[B, in_channels, ...]``; averaged over its positions, if it has any.
+            feature: ``[B, in_channels, ...]``, or tokens ``[B, N, in_channels]``; averaged over its positions, if it
+                has any.
             partner: The feature on the other side; not used.
 
         Returns:
             ``[B, dim]``.
         """
-        embedding = self.linear(feature if feature.dim() == 2 else feature.flatten(2).mean(2))
+        embedding = self.linear(pooled(feature))
         if not self.normalize:
             return embedding
         # Under autocast the linear layer gives 8 or 11 bits; a length of 1 needs more.

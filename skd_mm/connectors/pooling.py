@@ -6,6 +6,20 @@ from torch.nn import functional as F
 from skd_mm.registry import CONNECTORS
 
 
+def pooled(feature: Tensor) -> Tensor:
+    """Averages a feature over its positions.
+
+    Args:
+        feature: ``[B, C, ...]``, or tokens ``[B, N, C]``.
+
+    Returns:
+        ``[B, C]``.
+    """
+    if feature.dim() == 3:
+        return feature.mean(1)
+    return feature if feature.dim() == 2 else feature.flatten(2).mean(2)
+
+
 @CONNECTORS.register_module()
 class PoolToSmaller(nn.Module):
     """Average-pools a feature map to its partner's resolution along each axis where it is the finer of the two.
@@ -55,10 +69,10 @@ class GlobalPool(nn.Module):
         """Pools a feature.
 
         Args:
-            feature: ``[B, C, ...]``.
+            feature: ``[B, C, ...]``, or tokens ``[B, N, C]``.
             partner: The feature on the other side; not used.
 
         Returns:
             ``[B, C]``.
         """
-        return feature if feature.dim() == 2 else feature.flatten(2).mean(2)
+        return pooled(feature)

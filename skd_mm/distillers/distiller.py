@@ -4,7 +4,6 @@ import copy
 import functools
 import inspect
 import logging
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,9 +23,6 @@ from skd_mm.features import (
     FeatureCache,
     Network,
     Stage,
-    backbone_stages,
-    find_entries,
-    match_stages,
     needed_outputs,
     note_paths,
     split_stages,
@@ -42,8 +38,9 @@ from skd_mm.utils import did_you_mean
 from .adversary import Adversary, Case, Judges
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
+from .probing import entries_behind, features_at, pooled_feature, probe, stage_pairs
 from .routed import Branch, multi_path
-from .samples import context_of, sample_keys
+from .samples import context_of, equal, sample_keys
 from .spot import Reproduction, Spot, names, pick, spot_configs
 
 EVERYTHING = 'all'
@@ -141,7 +138,8 @@ class Distiller(BaseModel):
                 raise ValueError('model.teacher.data_preprocessor and model.student.data_preprocessor do not go '
                                  f'together: {error}') from error
         own_stages = student.get('stages'), teacher.get('stages') if teacher is not None else None
-        pairs = functools.cache(lambda: self._stage_pairs(shape, *own_stages))
+        pairs = functools.cache(lambda: stage_pairs(
+            self.student_network, self.teacher_network if self.teacher is not None else None, shape, *own_stages))
         if spots == 'backbone':
             spots = [dict(student=one, teacher=other, connector='auto') for one, other in pairs()]
         cfgs = [cfg for spot in spots for cfg in spot_configs(spot, pairs)]
@@ -152,12 +150,12 @@ class Distiller(BaseModel):
         if len(set(modules)) < len(modules):
             raise ValueError(f'model.spots: each must be at a student module of its own, not {modules}')
         self.stages: list[Stage]
-        self.stages, _ = self._probe(
+        self.stages, _ = probe(
             self.student_network, shape, lambda call: split_stages(self.student_network, call, modules))
-        features = self._features(self.student_network, shape, {name for cfg in cfgs for name in names(cfg['student'])})
+        features = features_at(self.student_network, shape, {name for cfg in cfgs for name in names(cfg['student'])})
         targets = {}
         if self.teacher is not None:
-            targets = self._features(
+            targets = features_at(
                 self.teacher_network, shape, {name for cfg in cfgs for name in names(cfg['teacher'])})
         # A stage is named by its spot, in the order of the forward; a module name has dots, a ModuleDict's key none.
         by_module = {names(cfg['student'])[-1]: cfg for cfg in cfgs}
@@ -198,46 +196,6 @@ class Distiller(BaseModel):
                 module.num_batches_tracked = None
         return teacher
 
-    def _stage_pairs(self, shape: Sequence[int], student_stages: Sequence[str] | None,
-                     teacher_stages: Sequence[str] | None) -> list[tuple[str, str]]:
-        """The modules at the ends of the stages that both networks have: the given ones, or the backbones' own."""
-
-        def ends(network: Network, names: Sequence[str] | None) -> list[tuple[str, Tensor]]:
-            if names is None:
-                return self._probe(network, shape, lambda call: backbone_stages(network, call))
-            features = self._features(network, shape, names)
-            return [(name, features[name]) for name in names]
-
-        student = ends(self.student_network, student_stages)
-        if self.teacher is None:
-            return [(name, name) for name, _ in student]
-        pairs, alone = match_stages(student, ends(self.teacher_network, teacher_stages))
-        if alone:
-            print_log(f'model.spots: these stages have no partner of their resolution: {alone}', logger='current',
-                      level=logging.WARNING)
-        return pairs
-
-    def _features(self, network: Network, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
-        """Examples of the features at the named modules, which may lie in any order."""
-        return self._probe(network, shape, lambda call: split_stages(network, call, list(modules))[1])
-
-    @staticmethod
-    def _probe(network: Network, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
-        """Looks at a network while it runs on zeros, in eval mode."""
-        training = {module: module.training for module in network.model.modules()}
-        network.model.eval()
-        try:
-            return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
-        except KeyError as error:
-            raise KeyError(f'model.spots: {error.args[0]}') from None
-        except (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
-            raise ValueError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
-                             f'{list(shape)}; if the size is at fault, set model.input_shape to one that it takes: '
-                             f'{type(error).__name__}: {error}') from error
-        finally:
-            for module, mode in training.items():
-                module.training = mode
-
     def _build_router(self, cfg: Mapping[str, Any], shape: Sequence[int]) -> None:
         """The router over all spots, and what is needed to enter both networks behind each of them."""
         if self.teacher is None or not len(self.spots):
@@ -251,9 +209,9 @@ class Distiller(BaseModel):
         features: dict[str, dict[str, Tensor]] = {}
         for network in (self.student_network, self.teacher_network):
             role = network.role
-            self._policy_input[role] = inputs[role] or self._pooling(network, shape)
+            self._policy_input[role] = inputs[role] or pooled_feature(network, shape)
             ends[role] = [names(getattr(spots[name], role))[-1] for name in routed]
-            features[role] = self._features(network, shape, {*ends[role], self._policy_input[role]})
+            features[role] = features_at(network, shape, {*ends[role], self._policy_input[role]})
         # Whoever decides, the student starts from the same weights.
         with torch.random.fork_rng(devices=[]):
             router: Router = build(
@@ -262,22 +220,8 @@ class Distiller(BaseModel):
                 **{role: [features[role][end] for end in ends[role]] for role in ends})
         self.router = router
         if router.learns:
-            image = torch.linspace(-1, 1, math.prod(shape)).view(1, *shape)
-            self._entries = {role: self._find_entries(role, image, ends[role]) for role in ends}
-
-    def _find_entries(self, role: str, image: Tensor, ends: Sequence[str]) -> list[Entry]:
-        """How a network is entered behind each of the named modules."""
-        network = self.student_network if role == 'student' else self.teacher_network
-        return self._probe(network, image.shape[1:],
-                           lambda call: find_entries(network, lambda: network.model(image, mode='tensor'), ends))
-
-    def _pooling(self, network: Network, shape: Sequence[int]) -> str:
-        """What a policy sees if nothing else is said: a classifier's pooled feature, or the backbone's last one."""
-        output = dict(self._probe(network, shape, network.trace)).get('neck')
-        last = output[-1] if isinstance(output, list | tuple) else output
-        if isinstance(last, Tensor) and last.dim() == 2:
-            return 'neck' if last is output else 'neck[-1]'
-        return self._probe(network, shape, lambda call: backbone_stages(network, call))[-1][0]
+            self._entries = {network.role: entries_behind(network, shape, ends[network.role])
+                             for network in (self.student_network, self.teacher_network)}
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -311,7 +255,7 @@ class Distiller(BaseModel):
         for side in ('student', 'teacher'):
             wanted = {module for spot in self.spots.values() for module in names(getattr(spot, side))}
             network = self.student_network if side == 'student' else self.teacher_network if self.teacher else None
-            sides.append(self._features(network, shape, wanted) if network is not None and wanted else {})
+            sides.append(features_at(network, shape, wanted) if network is not None and wanted else {})
         spots: Iterable[Any] = self.spots.values()
         return {spot.name: ([tuple(sides[0][module].shape[1:]) for module in names(spot.student)],
                             [tuple(sides[1][module].shape[1:]) for module in names(spot.teacher) if sides[1]])
@@ -681,8 +625,7 @@ class Distiller(BaseModel):
                 again = self._student(inputs, copy.deepcopy(data_samples), mode, replay={**prefix, **stand_ins})[0]
             except RuntimeError:  # windows of another size
                 return None
-            one, other = (tensors([sample.to_dict() for sample in samples]) for samples in (outputs, again))
-            if len(one) != len(other) or not all(map(torch.equal, one, other)):
+            if not all(map(equal, outputs, again)):
                 return None
         return stand_ins
 

@@ -24,7 +24,8 @@ class FeatureCache:
     Args:
         memory: Bytes that may be kept in memory.
         files: Where the rest goes; None keeps nothing beyond ``memory``.
-        dtype: What ``float32`` features are kept as, ``torch.bfloat16`` for half the room; as they are by default.
+        dtype: What ``float32`` features are kept as, ``torch.bfloat16`` for half the room; as they are by default. By how
+            much that rounds them is measured while they are stored, and said in :meth:`summary`.
     """
 
     def __init__(self, memory: int, files: FeatureFiles | None = None, dtype: torch.dtype | None = None) -> None:
@@ -37,6 +38,8 @@ class FeatureCache:
         self._inside: list[Hashable] = []
         self._memory_full = False
         self._opened = False
+        # Sums of squares: of what rounding took away, and of what was there.
+        self._rounded = self._whole = 0.
 
     def get(self, keys: Sequence[Hashable], device: torch.device | str = 'cpu') -> dict[str, Any] | None:
         """Reads the features of a batch.
@@ -123,8 +126,10 @@ class FeatureCache:
         """What it holds, for the log."""
         features = [name.replace(':', ' ') for name in next(iter(self._samples.values()), ())]
         disk = f' and {self.files.bytes / 2**30:.3f} GiB of disk' if self.files is not None else ''
+        rounded = (f', rounded by {(self._rounded / self._whole)**0.5:.2%} of their root mean square'
+                   if self._whole else '')
         return (f'{len(self._samples)} samples in {self.bytes / 2**30:.3f} GiB of memory{disk}, of each the '
-                f'{", ".join(features)}')
+                f'{", ".join(features)}{rounded}')
 
     def _open(self) -> None:
         # What features depend on is known when the first ones are asked for, not before: weights may yet be loaded.
@@ -138,8 +143,14 @@ class FeatureCache:
         kept = dict(features)
         for name, feature in features.items():
             if all(tensor.dtype == torch.float32 for tensor in tensors(feature)):
-                kept[f'{name}{_SHORT}'] = map_tensors(lambda tensor: tensor.to(self.dtype), kept.pop(name))
+                kept[f'{name}{_SHORT}'] = map_tensors(self._short, kept.pop(name))
         return kept
+
+    def _short(self, feature: Tensor) -> Tensor:
+        short = feature.detach().to(self.dtype)
+        self._rounded += (feature.detach() - short).square().sum(dtype=torch.float64).item()
+        self._whole += feature.detach().square().sum(dtype=torch.float64).item()
+        return short
 
 
 def _stack(parts: list[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from skd_mm.connectors import Resize
 from skd_mm.connectors.chain import connected
+from skd_mm.connectors.pooling import pooled
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.registry import CONNECTORS, MODELS, build
 from skd_mm.utils import did_you_mean
@@ -199,13 +200,6 @@ class Router(nn.Module):
         else:
             hinge = _BATCH * F.relu(0.5 - total / batch)
         return {'router.loss': factor * mixed, 'router.keep_loss': hinge, 'router.ratio': means[0] / means[1]}
-
-
-def pooled(feature: Tensor) -> Tensor:
-    """Averages over positions: ``[B, C, ...]``, or tokens ``[B, N, C]``, to ``[B, C]``."""
-    if feature.dim() == 3:
-        return feature.mean(1)
-    return feature if feature.dim() == 2 else feature.flatten(2).mean(2)
 
 
 def _blend(gate: Tensor, closed: Tensor, open_: Tensor) -> Tensor:

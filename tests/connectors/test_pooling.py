@@ -27,5 +27,7 @@ def test_leaves_alone_what_is_not_finer():
 def test_global_pool():
     feature = torch.randn(2, 3, 4, 6)
     torch.testing.assert_close(GlobalPool()(feature, None), feature.mean((2, 3)))
+    tokens = torch.randn(2, 5, 3)
+    torch.testing.assert_close(GlobalPool()(tokens, None), tokens.mean(1))
     vectors = torch.randn(2, 3)
     assert GlobalPool()(vectors, None) is vectors

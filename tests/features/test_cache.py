@@ -66,6 +66,17 @@ def test_half_precision_counts_half():
     assert cache.bytes == 16 and cache.get([0])['x'].dtype == torch.bfloat16
 
 
+def test_what_rounding_takes_away_is_said():
+    cache = FeatureCache(2**20, dtype=torch.bfloat16)
+    feature = torch.randn(2, 3, 4)
+    cache.put([0, 1], {'x': feature, 'counts': torch.ones(2, dtype=torch.long)})
+    share = (feature - feature.bfloat16()).norm() / feature.norm()
+    assert 0.001 < share < 0.004 and f'rounded by {share:.2%} of their root mean square' in cache.summary()
+    whole = FeatureCache(2**20)
+    whole.put([0, 1], {'x': feature})
+    assert 'rounded' not in whole.summary()
+
+
 def test_a_stand_in_takes_no_memory_and_gives_itself_away():
     output = torch.randn(2, 3, 4)
     placeholder = stand_in(output, 5)

@@ -1,10 +1,8 @@
 """Counts what a config costs: parameters and MACs of its networks, and the training of a schedule, phase by phase."""
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -12,6 +10,7 @@ from mmengine.config import Config, DictAction
 from skd_mm.analysis import flops
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.networks import read_config
+from skd_mm.utils import write_json
 
 GIGA, TERA = 1e9, 1e12
 
@@ -47,8 +46,7 @@ def main() -> None:
         raise SystemExit(f'get_flops: {error.args[-1] if isinstance(error, KeyError) else error}') from error
     print(report(numbers))
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+        write_json(args.json, numbers)
 
 
 def count(args: argparse.Namespace) -> dict[str, Any]:

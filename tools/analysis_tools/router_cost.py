@@ -1,9 +1,7 @@
 """Times a routed step of a config with a router, beside plain distillation and the passes that it cannot do without."""
 
 import argparse
-import json
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
@@ -12,6 +10,7 @@ from skd_mm.analysis import flops
 from skd_mm.analysis.router_cost import router_cost, with_gate
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.networks import read_config
+from skd_mm.utils import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,8 +61,7 @@ def main() -> None:
     print(f'  counted                {numbers["gflop_routed"]:.3f} GFLOP an image, plain {numbers["gflop_plain"]:.3f}: '
           f'{numbers["ratio_flop_units"]:.2f} x (3 teacher + 5 student forwards = {numbers["gflop_units"]:.3f})')
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(numbers, indent=2) + '\n')
+        write_json(args.json, numbers)
 
 
 if __name__ == '__main__':

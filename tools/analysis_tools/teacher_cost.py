@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from skd_mm.analysis.benchmark import CLOCKS, Mode, quiet, synchronise
 from skd_mm.distillers.networks import read_config
 from skd_mm.engine.prelude import run_prelude
+from skd_mm.utils import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,8 +55,7 @@ def main() -> None:
         row['milliseconds'] = median(values)
     print(table(rows))
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(rows, indent=2) + '\n')
+        write_json(args.json, rows)
 
 
 def teacher_cost(cfg: Config, folder: str | None, clock: str = 'wall', make: bool = False) -> dict[str, Any]:

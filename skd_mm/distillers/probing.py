@@ -1,0 +1,121 @@
+"""What a distiller learns of its networks when it is built: it runs each of them on zeros and looks."""
+
+import logging
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from skd_mm.features import Entry, Network, backbone_stages, find_entries, match_stages, split_stages
+
+
+def probe(network: Network, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
+    """Looks at a network while it runs on zeros, in eval mode.
+
+    Args:
+        network: The network; its modes are afterwards what they were.
+        shape: ``(C, H, W)`` of the zeros.
+        look: Is given what runs the network.
+
+    Returns:
+        What ``look`` returned.
+
+    Raises:
+        KeyError: A module was asked for that the network does not have.
+        ValueError: It could not be run.
+    """
+    training = {module: module.training for module in network.model.modules()}
+    network.model.eval()
+    try:
+        return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
+    except KeyError as error:
+        raise KeyError(f'model.spots: {error.args[0]}') from None
+    except (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise ValueError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
+                         f'{list(shape)}; if the size is at fault, set model.input_shape to one that it takes: '
+                         f'{type(error).__name__}: {error}') from error
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+
+
+def features_at(network: Network, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
+    """Examples of the features at the named modules, which may lie in any order.
+
+    Args:
+        network: The network.
+        shape: ``(C, H, W)`` of the image.
+        modules: Their names.
+
+    Returns:
+        ``[1, ...]`` by name.
+    """
+    return probe(network, shape, lambda call: split_stages(network, call, list(modules))[1])
+
+
+def entries_behind(network: Network, shape: Sequence[int], modules: Sequence[str]) -> list[Entry]:
+    """How a network is entered behind each of the named modules.
+
+    Args:
+        network: The network.
+        shape: ``(C, H, W)`` of an image.
+        modules: Their names, in the order of the forward.
+
+    Returns:
+        See :func:`skd_mm.features.find_entries`, which tries it on an image that is not constant.
+    """
+    image = torch.linspace(-1, 1, math.prod(shape)).view(1, *shape)
+    return probe(network, shape,
+                 lambda call: find_entries(network, lambda: network.model(image, mode='tensor'), modules))
+
+
+def stage_pairs(student: Network, teacher: Network | None, shape: Sequence[int],
+                student_stages: Sequence[str] | None = None,
+                teacher_stages: Sequence[str] | None = None) -> list[tuple[str, str]]:
+    """The modules at the ends of the stages that both networks have.
+
+    Args:
+        student: The student.
+        teacher: The teacher, if there is one; else the student's stages are paired with themselves.
+        shape: ``(C, H, W)`` of an image.
+        student_stages: The ends of its stages; the backbone's own by default.
+        teacher_stages: The same for the teacher.
+
+    Returns:
+        ``(student module, teacher module)`` in the order of the forward.
+    """
+
+    def ends(network: Network, names: Sequence[str] | None) -> list[tuple[str, Tensor]]:
+        if names is None:
+            return probe(network, shape, lambda call: backbone_stages(network, call))
+        features = features_at(network, shape, names)
+        return [(name, features[name]) for name in names]
+
+    own = ends(student, student_stages)
+    if teacher is None:
+        return [(name, name) for name, _ in own]
+    pairs, alone = match_stages(own, ends(teacher, teacher_stages))
+    if alone:
+        print_log(f'model.spots: these stages have no partner of their resolution: {alone}', logger='current',
+                  level=logging.WARNING)
+    return pairs
+
+
+def pooled_feature(network: Network, shape: Sequence[int]) -> str:
+    """The module that gives a classifier's pooled feature, or the end of the backbone where there is none.
+
+    Args:
+        network: The network.
+        shape: ``(C, H, W)`` of an image.
+
+    Returns:
+        Its name.
+    """
+    output = dict(probe(network, shape, network.trace)).get('neck')
+    last = output[-1] if isinstance(output, list | tuple) else output
+    if isinstance(last, Tensor) and last.dim() == 2:
+        return 'neck' if last is output else 'neck[-1]'
+    return probe(network, shape, lambda call: backbone_stages(network, call))[-1][0]
