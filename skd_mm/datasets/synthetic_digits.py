@@ -29,9 +29,10 @@ class SyntheticDigits(BaseDataset):
     LW-KD (arXiv 2005.09163) trains its lightweight teacher on "a synthesized simple dataset" whose number of classes is
     adjustable. Its abstract says no more: what is drawn here is this project's own design. A number has
     ``max(1, ceil(log10(num_classes)))`` digits, with zeros in front. Each of them is drawn independently: a font of
-    OpenCV's (Hershey's strokes) in some thickness, turned, sheared, scaled and shifted; the whole gets its own
-    brightness, contrast and noise. An image is a function of ``(seed, split, index)`` (and the version of OpenCV), and
-    ``index % num_classes`` is its class. All are drawn once and kept, a kilobyte each.
+    OpenCV's in some thickness, turned, sheared, scaled and shifted; the whole gets its own brightness, contrast and
+    noise. OpenCV 4 has Hershey's strokes, 30 glyphs of a digit; OpenCV 5 draws one font in their place, upright or
+    slanted. An image is a function of ``(seed, split, index)`` and the version of OpenCV, and ``index % num_classes``
+    is its class. All are drawn once and kept, a kilobyte each.
 
     Args:
         num_classes: How many classes, from 2 on.

@@ -22,6 +22,7 @@ from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fract
 from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.evaluation import SpotLossMetric
 from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
+from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
 from skd_mm.utils import derive_seed, described, did_you_mean, seed_everything
@@ -90,6 +91,10 @@ class PhaseLoop(BaseLoop):
         self.distiller = distiller
         self.loader_cfg = dataloader
         self.dataset = build_dataset(dataloader['dataset'], 'train_dataloader.dataset')
+        classes = (getattr(self.dataset, 'metainfo', None) or {}).get('classes') or ()
+        if isinstance(distiller.teacher, LabelTeacher) and len(classes) > distiller.teacher.num_classes:
+            raise ValueError(f'model.teacher has num_classes={distiller.teacher.num_classes}, and the data set of '
+                             f'train_dataloader {len(classes)} classes')
         validation = runner._val_dataloader
         if isinstance(validation, dict):
             dataset = build_dataset(validation['dataset'], 'val_dataloader.dataset')

@@ -95,6 +95,7 @@ class LabelTeacher(BaseModel):
             logits has. None (the default) for one label an image.
 
     Attributes:
+        num_classes: How many classes it knows.
         random: Whether its answer to a sample is another one each time, so that it cannot be kept.
     """
 
@@ -105,6 +106,7 @@ class LabelTeacher(BaseModel):
             raise ValueError(f'model.teacher: `stride` must be 1 or more, not {stride}')
         self.stride = stride
         self.bank = bank
+        self.num_classes = len(bank.logits)
         self.random = bank.means is None and bank.logits.shape[1] > 1
 
     def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor') -> Tensor:
@@ -179,7 +181,7 @@ class TargetBank(LabelTeacher):
                              f"{did_you_mean(target, ('sampled', 'mean'))}")
         super().__init__(Bank(num_classes, rows, ignore_index, temperature if target == 'mean' else None, permutation),
                          stride)
-        self.num_classes, self.rows = num_classes, rows
+        self.rows = rows
 
 
 @MODELS.register_module()

@@ -60,6 +60,36 @@ def test_the_shape_tells_the_digit():
     assert np.mean(right) > 0.5
 
 
+def test_an_image_shows_the_number_of_its_class(monkeypatch):
+    """Its digits from left to right, with zeros in front; and so for all images of a class."""
+    data, drawn = digits(120, per_class=2), []
+    monkeypatch.setattr(data, '_glyph', lambda digit, random: (drawn.append(digit), np.zeros((64, 64), np.uint8))[1])
+    for index, expected in ((7, [0, 0, 7]), (85, [0, 8, 5]), (119, [1, 1, 9]), (127, [0, 0, 7])):
+        drawn.clear()
+        data.draw(index)
+        assert drawn == expected
+        assert data.get_data_info(index)['gt_label'] == int(''.join(map(str, expected)))
+
+
+def test_a_digit_is_drawn_in_many_ways():
+    """Also with one font: turned, sheared, scaled and shifted, in its own brightness and contrast."""
+    data, random = digits(10), np.random.RandomState(0)
+    assert all(len({glyph.tobytes() for glyph in glyphs}) > 1 for glyphs in data.glyphs)
+    data.glyphs = [[np.full((64, 64), value, np.uint8) for value in (80, 160, 240)]] * 10
+    assert {data._glyph(3, random).max() for _ in range(30)} == {80, 160, 240}  # each font has its turn
+    data.glyphs = [[glyphs[0]] for glyphs in digits(10).glyphs]
+    masks = [data._glyph(1, random) > 128 for _ in range(40)]
+    places = np.array([np.argwhere(mask).mean(0) for mask in masks])
+    assert (places.std(0) > 1.5).all()  # shifted
+    lengths = [np.ptp(np.argwhere(mask)[:, 0]) for mask in masks]
+    assert max(lengths) > 1.15 * min(lengths)  # scaled
+    slopes = [np.polyfit(*np.argwhere(mask).T, 1)[0] for mask in masks]
+    assert max(slopes) > 0.1 and min(slopes) < -0.1  # turned or sheared, either way
+    images = [data.draw(i) for i in range(1, 20, 10)] + [data.draw(i + 1) for i in range(20, 400, 10)]
+    for percent, spread in ((20, 40), (99, 60)):  # paper, ink
+        assert np.ptp([np.percentile(image, percent) for image in images]) > spread
+
+
 def test_it_is_a_data_set_like_others():
     data = DATASETS.build(dict(type='skd_mm.SyntheticDigits', num_classes=3, per_class=4,
                                pipeline=[dict(type='mmpretrain.PackInputs')]))
@@ -91,6 +121,8 @@ def test_mnists_digits_where_the_files_are(tmp_path):
     data = digits(10, mnist_root=str(tmp_path), per_class=8)
     ink = [np.mean([data.draw(i) > 110 for i in range(k, 80, 10)]) for k in (0, 9)]
     assert ink[1] > 2 * ink[0]
+    height = np.ptp(np.argwhere(data._glyph(9, np.random.RandomState(0)) > 99)[:, 0])
+    assert 18 < height < 34  # 12 of 28 pixels, as large as the glyphs of a font
     assert digits(mnist_root=str(tmp_path), split='test').glyphs[3].max() == 128
 
 

@@ -13,7 +13,7 @@ SPOT = dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=
 
 
 def adversarial(**kwargs):
-    distiller = build_distiller(network(), **dict(dict(teacher=BANK, spots=[SPOT]), **kwargs))
+    distiller = build_distiller(**dict(dict(student=network(), teacher=BANK, spots=[SPOT]), **kwargs))
     distiller.activate('all', {'logits': 0.9, 'logits.discriminator': 0.1}, 0.1)
     return distiller
 
@@ -78,6 +78,23 @@ def test_pixels_without_a_label_do_not_count():
         changed = case._replace(student=torch.where(case.valid[:, None], case.student, 7.0))
         torch.testing.assert_close(term(changed), one)
         assert term(case._replace(valid=torch.zeros_like(case.valid))) == 0
+
+
+def test_labels_are_those_at_the_nearest_pixel_and_the_losss_own_value_has_none():
+    spot = dict(SPOT, loss=dict(type='KDLoss', temperature=2, ignore_index=2))
+    distiller = adversarial(student=network(stride=2), teacher=dict(BANK, stride=2, ignore_index=2), spots=[spot])
+    inputs, samples = batch()
+    _, (case, ) = distiller(inputs, samples, mode='adversarial')
+    labels = torch.stack([sample.gt_sem_seg.data[0, ::2, ::2] for sample in samples])
+    assert case.student.shape[2:] == labels.shape[1:] == (6, 6)
+    assert torch.equal(case.valid, labels != 2) and torch.equal(case.labels, labels.masked_fill(labels == 2, 0))
+
+
+def test_images_without_a_label_are_refused():
+    distiller = adversarial(teacher=network(), spots=[dict(SPOT, teacher='decode_head.conv_seg')])
+    spot, _ = distiller.adversaries[0]
+    with pytest.raises(ValueError, match=r"spot 'logits\.discriminator': a discriminator needs one label, or map"):
+        spot.case(torch.zeros(2, 3), torch.zeros(2, 3), {})
 
 
 def test_a_spot_without_its_discriminator_leaves_it_alone():

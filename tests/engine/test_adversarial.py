@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 
 from skd_mm.engine.adversarial import AlternatingOptimWrapper
 from tests.distillers.test_adversary import BANK, SPOT
-from tests.helpers import SPOTS, config, differing, last_checkpoint, log_lines, network, state, train
+from tests.helpers import SPOTS, ToySegDataset, config, differing, last_checkpoint, log_lines, network, state, train
 
 MODEL = dict(type='skd_mm.Distiller', student=network(), teacher=BANK, spots=[SPOT])
 LWKD = dict(type='Phases', phase_iters=3,
@@ -99,6 +99,19 @@ def test_its_settings_can_be_changed_in_config_and_phase(tmp_path):
     run(tmp_path, {'optim_wrapper.discriminator.optimizer.betas': (0.1, 0.2)}, schedule=dict(LWKD, phases=[phase]))
     defaults = SEEN[0]['wrapper']['discriminator'].optimizer.defaults
     assert (defaults['lr'], defaults['betas']) == (0.5, (0.1, 0.2))
+
+
+def test_another_class_takes_nothing_of_the_default(tmp_path):
+    run(tmp_path, {'optim_wrapper.discriminator': dict(optimizer=dict(type='SGD', lr=0.5))})
+    optimizer = SEEN[0]['wrapper']['discriminator'].optimizer
+    assert type(optimizer).__name__ == 'SGD' and optimizer.defaults['lr'] == 0.5
+
+
+def test_data_with_more_classes_than_the_teacher_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(ToySegDataset.METAINFO, 'classes', ('a', 'b', 'c', 'd'))
+    monkeypatch.setitem(ToySegDataset.METAINFO, 'palette', [[0, 0, 0]] * 4)
+    with pytest.raises(ValueError, match=r'model\.teacher has num_classes=3, and the data set of train_dataloader 4'):
+        run(tmp_path)
 
 
 def test_the_students_schedules_are_the_students(tmp_path):

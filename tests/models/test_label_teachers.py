@@ -102,6 +102,10 @@ def test_dense_one_row_an_image_and_class():
             assert any(torch.equal(row, here[:, 0]) for row in teacher.bank.logits[k]) or not here.numel()
     draws = {tuple(teacher(inputs, data)[0, :, 0, 0].tolist()) for _ in range(30)}
     assert len(draws) == 5
+    for sample in data:
+        sample.gt_sem_seg.data.zero_()
+    one, other, _ = zip(*(teacher(inputs, data)[:, :, 0, 0].tolist() for _ in range(10)), strict=True)
+    assert one != other  # each image has its own
 
 
 def test_dense_labels_are_read_at_the_nearest_pixel():
@@ -138,12 +142,15 @@ def test_what_makes_no_sense_is_refused(teacher, words):
 def test_labels_beyond_the_classes_are_refused():
     with pytest.raises(ValueError, match=r'there is a label 4, but the teacher has the classes 0 to 3'):
         ask(bank(), [0, 4])
+    with pytest.raises(ValueError, match='there is a label -1'):
+        ask(bank(), [-1])
     with pytest.raises(ValueError, match='there is a label 255'):  # it is a class like others where images have one
         ask(bank(), [255])
     inputs, data = batch(2, 8)
     data[1].gt_sem_seg.data[0, 3, 3] = 7
     with pytest.raises(ValueError, match='there is a label 7'):
         bank(stride=1)(inputs, data)
+    bank(stride=1, ignore_index=7)(inputs, data)
 
 
 def test_images_without_one_label_are_refused():
