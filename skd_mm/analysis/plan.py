@@ -42,7 +42,7 @@ def plan(cfg: Config) -> str:
     for number, (phase, cost) in enumerate(zip(phases, costs, strict=True), 1):
         seen = '' if images is None else f', {flops.images_of(phase, images)} of {images(1.0)} images'
         lines += ['', f'{number}/{len(phases)} {phase.name}: {_length(phase)}{seen}',
-                  f'    trains   {cost.trainable:,} parameters in {", ".join(phase.train)}']
+                  f'    trains   {cost.trainable:,} parameters in {", ".join(phase.train) or "its spots"}']
         lines += [f'    spot     {line}' for line in _active(distiller, phase, spots)]
         if phase.task:
             lines += [f'    task     the losses of the student{_times(phase.task)}']

@@ -1,6 +1,8 @@
 """Checkpoints of a run that has phases."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from skd_mm.registry import HOOKS
 from skd_mm.utils import did_you_mean, replace_synced
 
-from .resume import choose_checkpoint
+from .resume import choose_checkpoint, set_aside
 
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
 _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
@@ -82,8 +84,10 @@ class PhaseCheckpointHook(Hook):
         return cls(save_best=save_best, rule=rules[0], max_keep_ckpts=keep if keep == -1 else max(keep, 2))
 
     def before_run(self, runner: Any) -> None:
-        """Chooses the file that a run is resumed from."""
+        """Chooses the file that a run is resumed from; one that begins anew finds no other run's files."""
         choose_checkpoint(runner, keys=('schedule', 'best'))
+        if not runner._resume:
+            set_aside(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Keeps the weights if they are the phase's best."""
@@ -191,24 +195,18 @@ class PhaseCheckpointHook(Hook):
     def _write(self, runner: Any, name: str, save_optimizer: bool) -> None:
         folder, unfinished = Path(runner.work_dir), f'.{name}.unfinished'
         loop = runner.train_loop
-        try:
+        with _finished(folder, f'the checkpoint {name}', unfinished):
             runner.save_checkpoint(str(folder), unfinished, save_optimizer=save_optimizer,
                                    save_param_scheduler=save_optimizer and runner.param_schedulers is not None,
                                    meta=dict(epoch=loop.epoch, iter=loop.iter))
             if is_main_process():
                 replace_synced(folder / unfinished, folder / name)
-        except OSError as error:
-            reason = f'the checkpoint {name} could not be written to {folder} ({error.strerror or error})'
-            raise type(error)(error.errno, reason) from error
-        finally:
-            if is_main_process():
-                (folder / unfinished).unlink(missing_ok=True)
 
     def _point_at_last(self, runner: Any) -> None:
-        folder = Path(runner.work_dir)
-        unfinished = folder / '.last_checkpoint.unfinished'
-        unfinished.write_text(str(folder / str(self.last)))
-        replace_synced(unfinished, folder / 'last_checkpoint')
+        folder, unfinished = Path(runner.work_dir), '.last_checkpoint.unfinished'
+        with _finished(folder, 'last_checkpoint', unfinished):
+            (folder / unfinished).write_text(str(folder / str(self.last)))
+            replace_synced(folder / unfinished, folder / 'last_checkpoint')
         if self.max_keep_ckpts == -1:
             return
         now = runner.train_loop.iter
@@ -216,6 +214,19 @@ class PhaseCheckpointHook(Hook):
         # Files of a longer run that had this folder before are not this run's to remove.
         for iteration in sorted(i for i in files if i <= now)[:-self.max_keep_ckpts]:
             files[iteration].unlink()
+
+
+@contextmanager
+def _finished(folder: Path, what: str, unfinished: str) -> Iterator[None]:
+    """Says what could not be written, and leaves nothing that is half written."""
+    try:
+        yield
+    except OSError as error:
+        reason = f'{what} could not be written to {folder} ({error.strerror or error})'
+        raise type(error)(error.errno, reason) from error
+    finally:
+        if is_main_process():
+            (folder / unfinished).unlink(missing_ok=True)
 
 
 def _file_name(name: str) -> str:

@@ -1,5 +1,6 @@
-"""Which checkpoint a run that is resumed goes on from."""
+"""Which checkpoint a run that is resumed goes on from, and which it must never take for its own."""
 
+import itertools
 import logging
 import os
 import re
@@ -44,6 +45,34 @@ def choose_checkpoint(runner: Any, keys: tuple[str, ...] = ()) -> None:
         runner._resume = False
         runner.logger.warning(f'there is no checkpoint to resume from in {runner.work_dir}: the run starts from its '
                               'beginning')
+
+
+def set_aside(runner: Any) -> None:
+    """Moves what an earlier run has left in the work directory of a run that begins anew.
+
+    Were it left there, a run that is killed before its first checkpoint, or whose last one is damaged, would go on from
+    another run's. The folder ``earlier_<n>`` has the same files as before, and is a work directory to resume in. A
+    file in ``load_from`` is loaded from there.
+
+    Args:
+        runner: The Runner, before it loads anything.
+    """
+    load_from = [runner._load_from]
+    if is_main_process():
+        folder = Path(runner.work_dir)
+        files = [path for path in folder.glob('*.pth') if _NAME.match(path.name)]
+        pointer = folder / 'last_checkpoint'
+        if files or pointer.is_file():
+            earlier = next(path for n in itertools.count(1) if not (path := folder / f'earlier_{n}').exists())
+            earlier.mkdir()
+            for path in [*files, *folder.glob('best_*.pth'), *([pointer] if pointer.is_file() else [])]:
+                if load_from[0] is not None and _is_file(Path(load_from[0])) and path.samefile(load_from[0]):
+                    load_from[0] = str(earlier / path.name)
+                path.rename(earlier / path.name)
+            runner.logger.warning(f'{folder} has the checkpoints of an earlier run. This one begins anew, and they are '
+                                  f'in {earlier} now; to go on with that run: --resume --work-dir {earlier}')
+    broadcast_object_list(load_from)
+    runner._load_from = load_from[0]
 
 
 def find_resumable(folder: str | os.PathLike, keys: tuple[str, ...] = ()) -> str | None:

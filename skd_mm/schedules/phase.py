@@ -61,7 +61,8 @@ class Phase:
         if not self.spots and not self.task:
             raise ValueError(f'{where}: there is nothing to learn from: no spot is active and the task loss is off')
         if (self.epochs is None) == (self.iters is None):
-            raise ValueError(f'{where}: give exactly one of `epochs` ({self.epochs}) and `iters` ({self.iters})')
+            raise ValueError(f'{where}: give exactly one of `epochs` ({self.epochs}) and `iters` ({self.iters}); '
+                             '`phase_epochs` or `phase_iters` of the schedule is that of all its phases')
         for key in ('epochs', 'iters', 'val_interval'):
             value = getattr(self, key)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from pathlib import Path
 
 import pytest
 import torch
@@ -135,6 +136,24 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, monke
     found = train(cfg, resume=True)  # now that there is space again
     expected = train(config(tmp_path / 'whole', schedule=LENGTH))
     assert not differing(dict(expected.model.state_dict()), dict(found.model.state_dict()))
+
+
+def test_a_pointer_that_cannot_be_written_is_named(tmp_path, monkeypatch, said):
+    write = Path.write_text
+
+    def no_space(self, text, *args, **kwargs):
+        if 'last_checkpoint' in self.name:
+            write(self, text[:3])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+        return write(self, text, *args, **kwargs)
+
+    cfg = config(tmp_path, schedule=LENGTH)
+    train_killed(cfg, 'before_train_iter', 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'write_text', no_space)
+        with pytest.raises(OSError, match=r'last_checkpoint could not be written .*No space left on device'):
+            train(cfg, resume=True)
+    assert last_checkpoint(tmp_path)['meta']['iter'] == 2 and not list(tmp_path.glob('.*unfinished'))
 
 
 def test_a_file_system_that_refuses_in_earnest(tmp_path, monkeypatch):

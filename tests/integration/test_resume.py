@@ -252,6 +252,22 @@ def test_resuming_where_there_is_nothing_starts_from_the_beginning(reference, tm
     assert_same_runs(reference('cache'), tmp_path)
 
 
+def test_a_run_that_begins_anew_never_goes_on_from_an_earlier_one(reference, tmp_path):
+    run, other = tmp_path / 'run', config(tmp_path / 'run', {'randomness.seed': 7}, **RUNS['cache'])
+    train(other)
+    before = {path.name: path.read_bytes() for path in [*run.glob('*.pth'), run / 'last_checkpoint']}
+    cfg = config(run, **RUNS['cache'])
+    train_killed(cfg, 'before_train_iter', 2)  # it has no checkpoint yet
+    earlier, = run.glob('earlier_*')
+    assert {path.name: path.read_bytes() for path in earlier.iterdir()} == before
+    train(cfg, resume=True)
+    assert_same_runs(reference('cache'), run)
+    other.work_dir = str(earlier)
+    READS.clear()
+    train(other, resume=True)
+    assert not READS and len(list(run.glob('earlier_*'))) == 1
+
+
 def test_a_checkpoint_in_another_folder(reference, tmp_path):
     old, new = tmp_path / 'old', tmp_path / 'new'
     cfg = config(old, **RUNS['cache'])

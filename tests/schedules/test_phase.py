@@ -33,7 +33,7 @@ def test_phases_share_nothing():
 @pytest.mark.parametrize(('values', 'words'), [
     (dict(train=[]), '`train` names nothing'),
     (dict(task=0), 'nothing to learn from'),
-    (dict(epochs=None), r'exactly one of `epochs` \(None\) and `iters` \(None\)'),
+    (dict(epochs=None), r'exactly one of `epochs` \(None\) and `iters` \(None\); .*`phase_iters` of the schedule'),
     (dict(iters=3), r'exactly one of `epochs` \(2\) and `iters` \(3\)'),
     (dict(epochs=0), '`epochs` must be a whole number from 1 on, not 0'),
     (dict(epochs=1.5), '`epochs` must be a whole number'),
