@@ -123,17 +123,26 @@ def plot(numbers: dict[str, Any], path: str) -> None:
     """Bars for each phase and mode."""
     import matplotlib
     matplotlib.use('Agg')
-    from matplotlib import pyplot
-    phases = numbers['phases']
-    modes = modes_of(numbers)
-    figure, axes = pyplot.subplots(figsize=(1.2 * len(phases) + 3, 4.5), layout='constrained')
+    from matplotlib import pyplot, ticker
+    phases, looks = numbers['phases'], dict(naive='#b0b0b0', truncated='#2a7fba', bare='#a6cee3', cached='#e07b16',
+                                            bare_cached='#fdc785')
+    modes = [mode for mode in looks if mode in modes_of(numbers)]
+    figure, axes = pyplot.subplots(figsize=(0.8 * len(phases) + 3, 4.5), layout='constrained')
     for i, mode in enumerate(modes):
-        axes.bar([k + 0.8 * (i / len(modes) - 0.4) for k in range(len(phases))],
-                 [phase.get(f'ms_{mode}', 0) for phase in phases], 0.8 / len(modes), label=mode.replace('_', ', '))
+        axes.bar([k + 0.8 * ((i + 0.5) / len(modes) - 0.5) for k in range(len(phases))],
+                 [phase.get(f'ms_{mode}', 0) for phase in phases], 0.8 / len(modes), color=looks[mode],
+                 label=mode.replace('_', ', '))
     axes.set_yscale('log')
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter('{x:g}')
+    axes.yaxis.set_minor_formatter('')
     axes.set_ylabel(f'ms an iteration of {numbers["total"]["batch_size"]} images')
-    axes.set_xticks(range(len(phases)), [phase['name'] for phase in phases], rotation=30, ha='right')
-    axes.legend(ncols=len(modes))
+    axes.set_xticks(range(len(phases)), [phase['name'] for phase in phases], rotation=30, ha='right',
+                    rotation_mode='anchor')
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(axis='y', alpha=0.4)
+    axes.set_axisbelow(True)
+    figure.legend(loc='outside upper center', ncols=len(modes), frameon=False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -35,9 +35,14 @@ _UNLIMITED = 2**20
 
 
 class NaiveDistiller(Distiller):
-    """Runs both networks to their ends in every phase, as implementations without truncation do."""
+    """Runs both networks to their ends in every phase, as implementations without truncation do.
+
+    What the student predicts in a validation with the task takes no teacher there either.
+    """
 
     def _targets(self, inputs: Tensor, data_samples: Any, mode: str, note: Any = None) -> dict[str, Tensor]:
+        if mode == 'predict':
+            return {}
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
         with torch.no_grad():
@@ -277,7 +282,7 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
         device=str(next(truncated.loop.distiller.parameters()).device)))
 
 
-def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 3, clock: str = 'wall',
+def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 10, clock: str = 'wall',
            say: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """Times the first epochs of a cached phase as the data grows out of memory onto the disk.
 
@@ -285,7 +290,7 @@ def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 3, clo
         cfg: What :func:`quiet` gave. What its ``schedule.fraction`` needs is the limit of the memory.
         factors: How many times that fraction, the first one is 1.
         phase: Name of the phase.
-        epochs: How many, the one that fills the cache among them.
+        epochs: How many, what fills the cache among them.
         clock: As for :func:`benchmark`.
         say: Gets a line a factor.
 

@@ -24,8 +24,8 @@ class FeatureCache:
     Args:
         memory: Bytes that may be kept in memory.
         files: Where the rest goes; None keeps nothing beyond ``memory``.
-        dtype: What ``float32`` features are kept as, ``torch.bfloat16`` for half the room; as they are by default. By how
-            much that rounds them is measured while they are stored, and said in :meth:`summary`.
+        dtype: What ``float32`` features are kept as, ``torch.bfloat16`` for half the room; as they are by default. By
+            how much that rounds them is measured while they are stored, and said in :meth:`summary`.
     """
 
     def __init__(self, memory: int, files: FeatureFiles | None = None, dtype: torch.dtype | None = None) -> None:
@@ -124,7 +124,7 @@ class FeatureCache:
 
     def summary(self) -> str:
         """What it holds, for the log."""
-        features = [name.replace(':', ' ') for name in next(iter(self._samples.values()), ())]
+        features = [name.removesuffix(_SHORT).replace(':', ' ') for name in next(iter(self._samples.values()), ())]
         disk = f' and {self.files.bytes / 2**30:.3f} GiB of disk' if self.files is not None else ''
         rounded = (f', rounded by {(self._rounded / self._whole)**0.5:.2%} of their root mean square'
                    if self._whole else '')

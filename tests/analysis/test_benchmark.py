@@ -60,6 +60,11 @@ def test_naive_runs_both_networks_to_their_ends_for_the_same_weights(cfg):
             steps(mode, 1)
         assert (teacher['backbone.layers.2'], student['backbone.layers.2']) == ((3, 3) if naive else (0, 0))
         found.append(state(mode.loop.distiller.student))
+        mode.begin(3)
+        mode.runner.model.eval()
+        with calls(mode.loop.distiller.teacher) as teacher:
+            mode.val_step(next(iter(mode.runner.val_loop.dataloader)))
+        assert not teacher
     assert not differing(*found)
 
 
