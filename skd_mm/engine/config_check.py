@@ -13,7 +13,6 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from skd_mm.distillers.networks import KEYS as NETWORK_KEYS
 from skd_mm.distillers.networks import PARTS, network_config
 from skd_mm.distillers.spot import KEYS as SPOT_KEYS
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, RECIPES, SCOPE
@@ -124,7 +123,7 @@ def _parts(cfg: Config) -> Iterator[str]:
                 whole = isinstance(evaluator, Mapping) and (
                     'metrics' in evaluator or 'Evaluator' in str(evaluator.get('type')))
                 yield from _thing(root.EVALUATOR if whole else root.METRICS, evaluator, f'{split}_evaluator', scope,
-                                  typed=not whole)
+                                  default='Evaluator' if whole else None)
     yield from _thing(root.OPTIM_WRAPPERS, cfg.get('optim_wrapper'), 'optim_wrapper', scope, default='OptimWrapper')
     yield from _schedulers(cfg.get('param_scheduler'), 'param_scheduler', scope)
     for name, hook in (cfg.get('default_hooks') or {}).items():
@@ -160,8 +159,6 @@ def _distiller(cfg: Mapping[str, Any], scope: str | None) -> Iterator[str]:
         if not isinstance(network, Mapping):
             yield f"model.{role} must be a dict, such as dict(cfg='path/to/config.py'), not {network!r}"
             continue
-        if 'type' not in network:
-            yield from _unknown(network, NETWORK_KEYS, f'model.{role}', 'a network')
         try:
             inner, inner_scope = network_config(network, role)
         except (FileNotFoundError, KeyError) as error:

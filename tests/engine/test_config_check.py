@@ -64,9 +64,19 @@ def with_spot(**changes):
     ({'custom_hooks': [dict(type='EMAHok')]}, 'custom_hooks[0].type', 'EMAHook'),
     ({'val_evaluator.iou_metric': ['mIoU']}, 'val_evaluator.iou_metric', 'iou_metrics'),
     ({'log_processor': dict(window=1)}, 'log_processor.window', 'window_size'),
+    ({'val_dataloader.batchsize': 3}, 'val_dataloader.batchsize', 'batch_size'),
+    ({'visualizer.vis_backends': [dict(type='LocalVisBakend')]}, 'visualizer.vis_backends[0].type', 'LocalVisBackend'),
+    ({'model.student.decode_head.norm_cfg.type': 'BM'}, 'model.student.decode_head.norm_cfg.type', 'BN'),
+    ({'model.router': dict(gamme=2)}, 'model.router.gamme', 'gamma'),
+    ({'param_scheduler': [dict(type='OneCycelLR')]}, 'param_scheduler[0].type', 'OneCycleLR'),
+    ({'param_scheduler': dict(student=[dict(type='OneCycelLR')])}, 'param_scheduler.student[0].type', 'OneCycleLR'),
+    ({'val_evaluator': dict(metrics=[dict(type='IoUMetrc')])}, 'val_evaluator.metrics[0].type', 'IoUMetric'),
+    ({'schedule': dict(type='Phases', phase_epochs=1, phases=[dict(name='x', trian='all', task=1)])},
+     'schedule.phases[0].trian', 'train'),
 ])
 def test_a_misspelt_name_is_given_with_its_path_and_the_closest_one(tmp_path, changes, path, meant):
-    line = complaint(config(tmp_path, changes))
+    whole = {key: changes[key] for key in changes if key in ('param_scheduler', 'val_evaluator', 'schedule')}
+    line = complaint(config(tmp_path, {key: changes[key] for key in changes.keys() - whole}, **whole))
     assert line.startswith(f'{path}: ')
     assert not meant or f'{meant!r}' in line.partition('did you mean')[2], line
 
@@ -77,6 +87,8 @@ def test_a_misspelt_name_is_given_with_its_path_and_the_closest_one(tmp_path, ch
     (dict(loss=dict(type='KDLoss', temprature=4)), 'model.spots[1].loss.temprature', 'temperature'),
     (dict(connector=[dict(type='Conv1x1', kernel=1)]), 'model.spots[1].connector[0].kernel', ''),
     (dict(connector=dict(type='Conv1')), 'model.spots[1].connector.type', 'Conv1x1'),
+    (dict(teacher_connector=dict(type='Conv1')), 'model.spots[1].teacher_connector.type', 'Conv1x1'),
+    (dict(teacher_decoder=dict(type='ParaphraserDecoda')), 'model.spots[1].teacher_decoder.type', 'ParaphraserDecoder'),
     (dict(memory=dict(type='Contrast', sise=9)), 'model.spots[1].memory', '')])
 def test_spots(tmp_path, changes, path, meant):
     with pytest.raises(ConfigError) as caught:
@@ -101,6 +113,11 @@ def test_spots(tmp_path, changes, path, meant):
     ({'model.spots': [3]}, 'model.spots[0] must be the name of a module or a dict, not 3'),
     ({'model.student': 'a.py'}, "model.student must be a dict, such as dict(cfg='path/to/config.py'), not 'a.py'"),
     ({'train_dataloader.batch_size': '4'}, "train_dataloader.batch_size must be a whole number from 1 on, not '4'"),
+    ({'train_dataloader.batch_size': True}, 'train_dataloader.batch_size must be a whole number from 1 on, not True'),
+    ({'train_dataloader.sampler': []}, 'train_dataloader.sampler must be a dict with a `type`, not []'),
+    ({'model.student': None},
+     "model.student is missing: the network that learns, such as dict(cfg='path/to/config.py')"),
+    ({'schedule': dict(type='Phases', phase_epochs=1, phases=[3])}, 'schedule.phases[0] must be a dict, not 3'),
     ({'train_dataloader.num_workers': -1}, 'train_dataloader.num_workers must be a whole number from 0 on, not -1'),
     ({'model.student.test_cfg': []}, 'model.student.test_cfg must be a dict, not []'),
     ({'train_dataloader.dataset': []}, 'train_dataloader.dataset must be a dict with a `type`, not []'),
@@ -131,6 +148,32 @@ def test_a_network_of_another_config(tmp_path):
     assert line.startswith('model.teacher.decode_hed') and "'decode_head'" in line
     line = complaint(config(tmp_path, {'model.teacher': dict(cfg=str(tmp_path / 'nett.py'), _delete_=True)}))
     assert 'there is no config' in line and "did you mean 'net.py'?" in line
+
+
+def test_a_network_with_a_key_that_there_is_not(tmp_path):
+    teacher = dict(cfg=Config(dict(default_scope='mmseg', model=network())), chekpoint='a.pth')
+    cfg = config(tmp_path)
+    cfg.model.teacher = teacher
+    assert complaint(cfg).startswith("model.teacher has no key 'chekpoint'; did you mean 'checkpoint'?")
+
+
+def test_names_of_a_network_are_looked_up_where_its_own_config_says(tmp_path):
+    cfg = config(tmp_path)
+    head = dict(type='LinearClsHead', num_classes=3, in_channels=4)
+    cfg.model.teacher = dict(cfg=Config(dict(default_scope='mmpretrain', model=dict(
+        type='ImageClassifier', backbone=dict(type='ResNet', depth=18), head=head))))
+    assert check_config(cfg) == []
+
+
+def test_the_spots_of_a_backbone(tmp_path):
+    assert check_config(config(tmp_path, {'model.spots': 'backbone'})) == []
+
+
+def test_without_a_scope_it_is_said_that_there_is_none(tmp_path):
+    cfg = config(tmp_path, {'val_evaluator.type': 'IoUMetrc'})
+    cfg.default_scope = None
+    with pytest.raises(ConfigError, match='the config has no `default_scope`, in which to look for more'):
+        check_config(cfg)
 
 
 def test_a_name_of_ones_own_is_no_fault(tmp_path):

@@ -161,6 +161,7 @@ def test_where_there_is_nothing_to_resume_nothing_is_set_aside(tmp_path):
 
 def test_the_first_process_chooses_for_all(folder, monkeypatch):
     monkeypatch.setattr('skd_mm.engine.resume.is_main_process', lambda: False)
+    monkeypatch.setattr('skd_mm.engine.resume.find_resumable', lambda *args: pytest.fail('another one looks'))
 
     def tell(values):
         values[:] = told
