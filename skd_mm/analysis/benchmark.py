@@ -282,15 +282,14 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
         device=str(next(truncated.loop.distiller.parameters()).device)))
 
 
-def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 10, clock: str = 'wall',
+def growth(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall',
            say: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Times the first epochs of a cached phase as the data grows out of memory onto the disk.
+    """Times a cached phase, from its second iteration on, as the data grows out of memory onto the disk.
 
     Args:
         cfg: What :func:`quiet` gave. What its ``schedule.fraction`` needs is the limit of the memory.
         factors: How many times that fraction, the first one is 1.
         phase: Name of the phase.
-        epochs: How many, what fills the cache among them.
         clock: As for :func:`benchmark`.
         say: Gets a line a factor.
 
@@ -299,16 +298,18 @@ def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 10, cl
         and epoch against that of the first.
 
     Raises:
-        ValueError: There is no such phase, or no such fraction.
+        ValueError: There is no such phase, no such fraction, or the phase is not as long as the data.
     """
     logging.getLogger('mmengine').setLevel(logging.ERROR)
     runs: list[_Growing] = []
-    limit: Any = None
     for factor in factors:
         grown = copy.deepcopy(cfg)
         grown.schedule.fraction = cfg.schedule.get('fraction', 1.) * factor
-        runs.append(_Growing(grown, phase, epochs, limit))
-        limit = limit or dict(memory=runs[0].bytes_an_image * runs[0].images / 2**30, disk=_UNLIMITED)
+        room: Any = _UNLIMITED
+        if runs:  # a folder for each: a run removes what is not its own
+            room = dict(memory=runs[0].bytes_an_image * runs[0].images / 2**30, disk=_UNLIMITED,
+                        dir=f'{cfg.work_dir}/{factor}')
+        runs.append(_Growing(grown, phase, room))
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     # Each of them is as far as the others at any time: what else a machine does falls on them all alike.
     for turn in range(1, runs[0].count + 1):
@@ -327,10 +328,10 @@ def growth(cfg: Config, factors: Sequence[int], phase: str, epochs: int = 10, cl
 
 
 class _Growing:
-    """The first epochs of a cached phase, with a part of the data."""
+    """A cached phase with a part of the data."""
 
-    def __init__(self, cfg: Config, phase: str, epochs: int, cache: Any) -> None:
-        self.mode = Mode(cfg, cache or _UNLIMITED)
+    def __init__(self, cfg: Config, phase: str, cache: Any) -> None:
+        self.mode = Mode(cfg, cache)
         self.loop = self.mode.loop
         names_ = [each.name for each in self.loop.phases]
         if phase not in names_:
@@ -338,7 +339,10 @@ class _Growing:
         self.mode.begin(names_.index(phase))
         self.batches = iter(self.loop.dataloader)
         self.mode.step(next(self.batches))  # what happens once
-        self.count, self.done, self.seconds = epochs * self.loop.epoch_length(self.loop.phase), 0, 0.
+        if self.loop.phase.unit != 'epochs':
+            raise ValueError(f'the phase {phase!r} has {self.loop.phase.iters} iterations however much data there is: '
+                             'give it a length in epochs, `schedule.phase_epochs`')
+        self.count, self.done, self.seconds = self.loop.length(self.loop.phase) - 1, 0, 0.
         self.images = len(self.loop._indices[self.loop.phase.fraction])
         self.bytes_an_image = self.loop.distiller.cache.bytes / self.loop.batch_size
 

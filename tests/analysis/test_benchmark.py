@@ -134,8 +134,8 @@ def test_the_total_is_scaled_by_the_schedule_and_has_the_filling():
 def test_data_that_grows_out_of_memory(cfg):
     said = []
     with quick():
-        found = module.growth(cfg(images=32, schedule=dict(type='Stagewise', phase_epochs=9, fraction=0.25)), [1, 4],
-                              SPOTS[1], epochs=2, say=said.append)
+        found = module.growth(cfg(images=32, schedule=dict(type='Stagewise', phase_epochs=2, fraction=0.25)), [1, 4],
+                              SPOTS[1], say=said.append)
         with pytest.raises(ValueError, match='did you mean'):
             module.growth(cfg(), [1], 'backbone.layers.9')
     assert [entry['images'] for entry in found] == [8, 32] and len(said) == 2
