@@ -164,6 +164,8 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
     run.experiment_name = f'prelude_{folder.name}'
     print_log(f'prelude: trains {folder.name} in {folder}', logger='current')
     runner = Runner.from_cfg(run)
+    # MMEngine has one visualizer of a name in a process; the run that follows writes its log into its own folder.
+    type(runner.visualizer)._instance_dict.pop(runner.visualizer.instance_name, None)
     _resume(runner)
     earlier = _earlier(folder)
     if earlier is None:

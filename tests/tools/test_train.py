@@ -151,11 +151,13 @@ def with_prelude(toy, tmp_path, **changes):
         train_dataloader=loader, train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=20),
         val_dataloader=loader, val_cfg=dict(type='ValLoop'), val_evaluator=dict(type='Accuracy'),
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-3)),
+        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], name='one'),
         randomness=dict(seed=0), log_level='WARNING')).dump(str(tmp_path / 'plain.py'))
     bank = dict(type='skd_mm.TargetBank', num_classes=3, rows=2, stride=1, checkpoint='prelude/bank.pth')
     spot = dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss'),
                 discriminator=dict(type='LabelDiscriminator'))
     return toy(changes, prelude=dict(cfg=str(tmp_path / 'plain.py')),
+               visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], name='one'),
                model=dict(type='skd_mm.Distiller', student=network(), teacher=bank, spots=[spot]),
                schedule=dict(type='Phases', phase_iters=2, phases=[dict(
                    name='lwkd', train='all', task=0.1, spots={'logits': 0.9, 'logits.discriminator': 0.1})]))
