@@ -143,7 +143,8 @@ def message(error: Exception) -> str:
 def read_config(path: str, options: dict[str, Any]) -> Config:
     """Reads a config with its overrides; a ``schedule`` in it takes over from the training loop it inherited."""
     cfg = Config.fromfile(find_config(path))
-    cfg.merge_from_dict(options)
+    for key, value in options.items():
+        _set(cfg, key, value)
     loop = cfg.get('train_cfg') or {}
     if 'schedule' in cfg and isinstance(loop, Mapping) and loop.get('type') != 'skd_mm.PhaseLoop':
         # MMEngine takes `by_epoch` only where it chooses the loop by itself, as in mmpretrain's configs.
@@ -151,6 +152,25 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
         cfg.pop('train_cfg', None)
         cfg.train_cfg = dict(lengths, type='skd_mm.PhaseLoop')
     return cfg
+
+
+def _set(cfg: Config, key: str, value: Any) -> None:
+    """Sets one option of the command line."""
+    try:
+        cfg.merge_from_dict({key: value})
+    except (AttributeError, KeyError, TypeError) as error:
+        owner: Any = cfg.to_dict()
+        path = []
+        for part in key.split('.')[:-1]:
+            inside = owner[int(part)] if isinstance(owner, list) and part.isdigit() and int(part) < len(owner) else \
+                owner.get(part) if isinstance(owner, Mapping) else None
+            if inside is None:
+                break
+            owner = inside
+            path.append(part)
+        what = f'{".".join(path)} is {str(owner)[:200]!r}' if path else message(error)
+        way = f': give the whole list, {".".join(path)}="[...]"' if isinstance(owner, list) else ''
+        raise ValueError(f'--cfg-options {key}={value}: it cannot be set, as {what}{way}') from error
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from skd_mm.registry import HOOKS
 from skd_mm.utils import did_you_mean, replace_synced
 
-from .resume import choose_checkpoint, set_aside
+from .resume import choose_checkpoint, config_changes, set_aside
 
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
 _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
@@ -125,6 +125,11 @@ class PhaseCheckpointHook(Hook):
         if runner._resume:
             self.best = checkpoint.get('best', {})
             self.last = f"iter_{checkpoint['meta']['iter']}.pth"
+            before = checkpoint['meta'].get('cfg')
+            changes = config_changes(before, runner.cfg.pretty_text) if before else []
+            if changes:
+                runner.logger.warning('the run goes on with another config than it had; what has begun (the optimizer '
+                                      'of this phase, its learning rate) stays as it was:\n' + '\n'.join(changes[:30]))
             # What the next hand-over needs is looked for now, not when the phase is trained.
             schedule = checkpoint['schedule']
             if schedule['phase'] in self.best and schedule['phase'] != schedule['phases'][-1]:

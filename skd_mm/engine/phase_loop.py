@@ -32,13 +32,12 @@ from .checkpoint_hook import PhaseCheckpointHook
 from .keep_rate_hook import KeepRateHook
 from .log_processor import PhaseLogProcessor
 from .phase_hook import PhaseHook
+from .resume import LOCATIONS
 
 # What a schedule decides instead of MMEngine's loops.
 LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
 # What an evaluator says that no further image will mend.
 _NEVER_RIGHT = (AttributeError, KeyError, NotImplementedError, TypeError)
-# What of a config says where a run is, and not what it does.
-_LOCATIONS = ('work_dir', 'experiment_name', 'resume', 'load_from', 'launcher')
 
 
 @LOOPS.register_module()
@@ -349,7 +348,7 @@ class PhaseLoop(BaseLoop):
                             None if settings.dtype == 'float32' else getattr(torch, settings.dtype))
 
     def _features_depend_on(self, phase: Phase) -> str:
-        cfg = {key: value for key, value in self.runner.cfg.to_dict().items() if key not in _LOCATIONS}
+        cfg = {key: value for key, value in self.runner.cfg.to_dict().items() if key not in LOCATIONS}
         data = [samples_of(self.dataset, self._indices[phase.fraction])]
         if self.runner.val_loop is not None:
             data.append(samples_of(self._validated()))

@@ -1,5 +1,6 @@
 """Which checkpoint a run that is resumed goes on from, and which it must never take for its own."""
 
+import difflib
 import itertools
 import logging
 import os
@@ -14,6 +15,8 @@ from mmengine.logging import print_log
 from skd_mm.checkpoint import CheckpointError, read_checkpoint
 
 _NAME = re.compile(r'^(iter|epoch)_(\d+)\.pth$')
+# What of a config says where a run is, and not what it does.
+LOCATIONS = ('work_dir', 'experiment_name', 'resume', 'load_from', 'launcher')
 _KEYS = ('meta', 'state_dict', 'message_hub', 'optimizer')
 
 
@@ -73,6 +76,22 @@ def set_aside(runner: Any) -> None:
                                   f'in {earlier} now; to go on with that run: --resume --work-dir {earlier}')
     broadcast_object_list(load_from)
     runner._load_from = load_from[0]
+
+
+def config_changes(before: str, now: str) -> list[str]:
+    """In what a config is not the one that a checkpoint was written with.
+
+    Args:
+        before: The text in the checkpoint. It is compared and never run.
+        now: The text of the config.
+
+    Returns:
+        The lines that differ, ``-`` before those that were and ``+`` before those that are; where a run lies
+        (``work_dir`` …) is left out.
+    """
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm='')
+    return [line for line in itertools.islice(lines, 2, None)
+            if line[0] in '+-' and line[1:].partition(' = ')[0] not in LOCATIONS]
 
 
 def find_resumable(folder: str | os.PathLike, keys: tuple[str, ...] = ()) -> str | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skd_mm.checkpoint import CheckpointError
-from skd_mm.engine.resume import choose_checkpoint, find_resumable, set_aside
+from skd_mm.engine.resume import choose_checkpoint, config_changes, find_resumable, set_aside
 
 KEYS = ('schedule', )
 WHOLE = dict(meta=dict(iter=1), state_dict={}, message_hub={}, optimizer={}, schedule={})
@@ -174,3 +174,10 @@ def test_the_first_process_chooses_for_all(folder, monkeypatch):
     told = [None, 'all are bad']
     with pytest.raises(CheckpointError, match='all are bad'):
         choose_checkpoint(runner(folder), KEYS)
+
+
+def test_what_a_config_has_that_is_new():
+    before = "a = 1\nmodel = dict(\n    depth=3,\n    x=2)\nwork_dir = 'x'\nresume = False"
+    now = "a = 1\nmodel = dict(\n    depth=4,\n    x=2)\nwork_dir = 'y'\nresume = True\nb = 1"
+    assert config_changes(before, now) == ['-    depth=3,', '+    depth=4,', '+b = 1']
+    assert config_changes(before, before) == []

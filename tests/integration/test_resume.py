@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from tests.helpers import (
     RANDOM,
@@ -266,6 +268,22 @@ def test_a_run_that_begins_anew_never_goes_on_from_an_earlier_one(reference, tmp
     READS.clear()
     train(other, resume=True)
     assert not READS and len(list(run.glob('earlier_*'))) == 1
+
+
+def test_a_config_that_was_changed_is_said(tmp_path, monkeypatch):
+    from mmengine.logging import MMLogger
+    cfg = config(tmp_path, log_level='WARNING', **RUNS['cache'])
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: f'lr = {self.optim_wrapper.optimizer.lr}'))
+    said = []
+    monkeypatch.setattr(MMLogger, 'callHandlers', lambda self, record: said.append(record.getMessage()))
+    monkeypatch.setattr('tests.helpers.quick', nullcontext)
+    train_killed(cfg, 'before_train_iter', 5)
+    train_killed(cfg, 'before_train_iter', 1, resume=True)
+    assert not [line for line in said if 'another config' in line]
+    cfg.optim_wrapper.optimizer.lr = 0.5
+    train_killed(cfg, 'before_train_iter', 1, resume=True)
+    line, = [line for line in said if 'another config' in line]
+    assert line.endswith(':\n-lr = 0.01\n+lr = 0.5')
 
 
 def test_a_checkpoint_in_another_folder(reference, tmp_path):

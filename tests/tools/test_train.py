@@ -111,6 +111,14 @@ def test_a_task_that_cannot_be_learnt_is_one_message_and_found_by_a_dry_run(toy,
     assert 'The run can start' not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(('option', 'words'), [
+    ('model.spots.0.student.name=x', "model.spots.0.student is 'backbone.layers.0'"),
+    ('model.spots.9.student=x', 'model.spots is ')])
+def test_an_option_that_has_no_place_in_the_config(toy, train, option, words):
+    said = train(toy(), '--cfg-options', option)
+    assert said.startswith(f'train: --cfg-options {option}: it cannot be set, as ') and words in said
+
+
 @pytest.mark.parametrize(('count', 'resumed'), [(None, False), ('0', False), ('1', True), ('3', True)])
 def test_a_run_that_torchrun_starts_again_resumes_without_being_told(toy, train, monkeypatch, count, resumed):
     seen = []
