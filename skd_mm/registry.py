@@ -10,7 +10,7 @@ from typing import Any
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import described, did_you_mean
 
 SCOPE = 'skd_mm'
 
@@ -46,7 +46,8 @@ def build(registry: Registry, cfg: dict, **defaults: Any) -> Any:
         The object.
 
     Raises:
-        ValueError: The type does not exist, or takes no argument of a name in ``cfg``; the closest names are given.
+        ValueError: The type does not exist, or takes no argument of a name in ``cfg``; the closest names are given. Or
+            it cannot be built of what it is given.
     """
     kind = cfg.get('type')
     if isinstance(kind, str) and kind.rpartition('.')[0] in ('', SCOPE):
@@ -59,4 +60,9 @@ def build(registry: Registry, cfg: dict, **defaults: Any) -> Any:
             for key in cfg.keys() - known.keys() - {'type', '_scope_'}:
                 raise ValueError(f'{registry.name} {kind} takes no {key!r}{did_you_mean(key, known)} '
                                  f'(it takes {list(known)})')
-    return registry.build(dict(cfg, _scope_=cfg.get('_scope_', SCOPE)), default_args=defaults)
+    try:
+        return registry.build(dict(cfg, _scope_=cfg.get('_scope_', SCOPE)), default_args=defaults)
+    except (AttributeError, IndexError, RuntimeError, TypeError) as error:
+        # What a class says by itself names the argument; these are of what it calls.
+        what = f'{registry.name} {described(cfg)}'
+        raise ValueError(f'{what} cannot be built: {type(error).__name__}: {error}') from error

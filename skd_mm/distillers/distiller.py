@@ -134,7 +134,7 @@ class Distiller(BaseModel):
         if self.teacher is not None:
             try:
                 self.teacher_input = TeacherInput(network.data_preprocessor, self.teacher.data_preprocessor)
-            except (RuntimeError, TypeError) as error:
+            except (RuntimeError, TypeError, ValueError) as error:
                 raise ValueError('model.teacher.data_preprocessor and model.student.data_preprocessor do not go '
                                  f'together: {error}') from error
         own_stages = student.get('stages'), teacher.get('stages') if teacher is not None else None

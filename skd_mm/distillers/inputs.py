@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Beyond what any format of images holds.
+_NO_PIXEL = 1e6
+
 
 class TeacherInput:
     """Turns the student's normalised images into those that the teacher was trained on.
@@ -21,6 +24,7 @@ class TeacherInput:
     Raises:
         RuntimeError: Their means and deviations are not of the same number of channels.
         TypeError: The value for padding is no number.
+        ValueError: A mean is beyond all pixels, or a deviation is, or is not positive.
     """
 
     def __init__(self, student: Any, teacher: Any) -> None:
@@ -67,7 +71,10 @@ def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
     if mean is None or std is None or not getattr(preprocessor, '_enable_normalize', True):
         return torch.zeros(1), torch.ones(1), swapped
-    return mean.detach().flatten().cpu(), std.detach().flatten().cpu(), swapped
+    mean, std = mean.detach().flatten().cpu(), std.detach().flatten().cpu()
+    if not (mean.abs() < _NO_PIXEL).all() or not ((std > 0) & (std < _NO_PIXEL)).all():
+        raise ValueError(f'`mean` {mean.tolist()} and `std` {std.tolist()} are not those of pixels')
+    return mean, std, swapped
 
 
 def _pad_value(preprocessor: Any) -> float:

@@ -185,6 +185,11 @@ def _spot(spot: Any, path: str) -> Iterator[str]:
         yield f'{path} must be the name of a module or a dict, not {spot!r}'
         return
     yield from _unknown(spot, SPOT_KEYS, path, 'a spot')
+    for side in ('student', 'teacher'):
+        modules = spot.get(side, '')
+        if not (isinstance(modules, str) or (isinstance(modules, list | tuple) and modules and all(
+                isinstance(module, str) for module in modules))):
+            yield f'{path}.{side} must be the name of a module, or a list of names, not {modules!r}'
     for key, registry in (('loss', LOSSES), ('memory', MEMORIES), ('discriminator', MODELS), ('connector', CONNECTORS),
                           ('teacher_connector', CONNECTORS), ('teacher_decoder', CONNECTORS)):
         if spot.get(key) is not None and not (registry is CONNECTORS and spot[key] == 'auto'):
