@@ -124,6 +124,11 @@ class PhaseSampler(Sampler[Key]):
     def __len__(self) -> int:
         return self.batches * self.batch_size
 
+    def samples(self) -> Iterator[Key]:
+        """What the phase has in all, in any epoch: ``(index, )`` or ``(index, view)``."""
+        for index in self.indices:
+            yield from [(int(index), )] if self.views is None else [(int(index), view) for view in range(self.views)]
+
     def __iter__(self) -> Iterator[Key]:
         epoch, batch = divmod(self.start, self.batches)
         while True:

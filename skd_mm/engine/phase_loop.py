@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
+from skd_mm.datasets.kept import KeptSamples, PhaseLoader, ValidationLoader
 from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.evaluation import SpotLossMetric
 from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
@@ -121,6 +122,7 @@ class PhaseLoop(BaseLoop):
             raise ValueError(f'`schedule.fraction`: {error}') from error
         if recipe.cache:
             check_deterministic(self.dataset, distiller.data_preprocessor, recipe.cache.views)
+        self._kept = KeptSamples(int(recipe.cache.images * 2**30))
         super().__init__(runner, self._build_loader(start=0))
         self._check_phases()
         self._evaluators: tuple[Evaluator, Evaluator] | None = None
@@ -194,6 +196,7 @@ class PhaseLoop(BaseLoop):
         try:
             if not self._tried:
                 self.try_task()
+            self._keep_validation()
             while True:
                 self._run_phase()
                 if self.index + 1 == len(self.phases):
@@ -433,11 +436,13 @@ class PhaseLoop(BaseLoop):
 
     def _build_loader(self, start: int) -> Any:
         cfg = {key: value for key, value in self.loader_cfg.items()
-               if key not in ('dataset', 'sampler', 'batch_sampler', 'drop_last')}
+               # Its epochs have no end that workers would have to outlive.
+               if key not in ('dataset', 'sampler', 'batch_sampler', 'drop_last', 'persistent_workers')}
         sampler = PhaseSampler(self._indices[self.phase.fraction], self.batch_size, self.seed, self.index, start,
                                get_rank(), get_world_size(), self.recipe.cache.views)
-        return Runner.build_dataloader(
+        loader = Runner.build_dataloader(
             dict(cfg, dataset=SeededDataset(self.dataset), sampler=sampler, drop_last=True), seed=self.seed)
+        return PhaseLoader(loader, self._kept) if self.recipe.cache else loader
 
     def _begin_phase(self) -> None:
         runner, phase = self.runner, self.phase
@@ -468,6 +473,17 @@ class PhaseLoop(BaseLoop):
         """The data set of the validation."""
         dataset = self.runner.val_loop.dataloader.dataset
         return dataset.dataset if isinstance(dataset, NamedDataset) else dataset
+
+    def _keep_validation(self) -> None:
+        """Reads the images of the validation once, where that is what the user wants and they do not change."""
+        loop = self.runner.val_loop
+        if not self.recipe.cache or loop is None or getattr(loop.dataloader.sampler, 'shuffle', True):
+            return
+        try:
+            check_deterministic(self._validated(), self.distiller.data_preprocessor)
+        except ValueError:
+            return
+        loop.dataloader = ValidationLoader(loop.dataloader, self._kept)
 
     def _evaluator(self, phase: Phase) -> Evaluator:
         """The config's metrics for a phase with a task loss; the spot loss, as the config has it, for one without."""

@@ -19,6 +19,9 @@ class CacheSettings:
             room and rounds them: training is no longer that without a cache to the bit.
         views: None (the default) needs images that are the same each time they are read. A number lets the training
             pipeline be random: each image then has that many augmented views, which take turns by epoch.
+        images: GiB of the host's memory that each process may use to keep the images themselves, of training and
+            validation, so that their files are read once a run. Where they need more they are read in every epoch.
+            Defaults to 1.
 
     Raises:
         ValueError: A key or a value makes no sense.
@@ -29,10 +32,11 @@ class CacheSettings:
     dir: str | None = None
     dtype: str = 'float32'
     views: int | None = None
+    images: float = 1.0
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        for key in ('memory', 'disk'):
+        for key in ('memory', 'disk', 'images'):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float('inf'):
                 raise ValueError(f'schedule.cache: `{key}` is a number of GiB, 0 or more, not {value!r}')
