@@ -1,7 +1,7 @@
 """The adversarial term of a spot: a discriminator, and the two who play against each other."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,10 @@ class Case(NamedTuple):
     """What a discriminator judges.
 
     Attributes:
-        student: ``[B, K]`` or ``[B, K, H, W]``, the student's softened prediction, with its graph.
+        student: ``[B, K]`` or ``[B, K, H, W]``, the student's softened prediction, with its graph; ``[B, K, P]`` where
+            a sample of the pixels is judged.
         teacher: The same of the teacher.
-        labels: ``[B]`` or ``[B, H, W]``.
+        labels: ``[B]``, ``[B, H, W]`` or ``[B, P]``.
         valid: The same shape; False for pixels that do not count.
     """
 
@@ -51,6 +52,7 @@ class Adversary:
         self.weight = 1.0
         self.temperature = float(getattr(spot.loss, 'temperature', 1.0))
         self.ignore_index = int(getattr(spot.loss, 'ignore_index', 255))
+        self.pixels: int | None = getattr(spot.discriminator, 'pixels', None)
 
     @property
     def discriminator(self) -> nn.Module:
@@ -79,14 +81,16 @@ class Adversary:
         labels = context.get('labels')
         if labels is None:
             raise ValueError(f'spot {self.name!r}: a discriminator needs one label, or map of labels, an image')
-        with torch.autocast(labels.device.type, enabled=False):
-            sides = [precise(side) for side in self.spot.connect(student, teacher)]
-            mine, theirs = ((side / self.temperature).softmax(1) for side in sides)
+        sides: Any = self.spot.connect(student, teacher)
         valid = torch.ones_like(labels, dtype=torch.bool)
         if labels.dim() > 1:
-            labels = resize_labels(labels, mine.shape[2:])
+            labels = resize_labels(labels, sides[0].shape[2:])
             valid = labels != self.ignore_index
             labels = labels.masked_fill(~valid, 0)
+            if self.pixels is not None:
+                sides, labels, valid = _drawn(self.pixels, sides, labels.flatten(1), valid.flatten(1))
+        with torch.autocast(labels.device.type, enabled=False):
+            mine, theirs = ((precise(side) / self.temperature).softmax(1) for side in sides)
         return Case(mine, theirs, labels, valid)
 
     def judge(self, case: Case) -> Tensor:
@@ -102,6 +106,15 @@ class Adversary:
             fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
             student = functional_call(self.discriminator, fixed, (case.student, case.labels))
             return mean_of_valid(F.softplus(-student), case.valid)
+
+
+def _drawn(count: int, sides: Sequence[Tensor], labels: Tensor, valid: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """As many pixels of each image, each as likely as any other that is valid; a mean over them is unbiased."""
+    # An image without a valid pixel gives some that are not, and so nothing.
+    chances = valid.float() + (~valid.any(1, keepdim=True)).float()
+    chosen = torch.multinomial(chances, count, replacement=True)
+    return ([side.flatten(2).gather(2, chosen[:, None].expand(-1, side.shape[1], -1)) for side in sides],
+            labels.gather(1, chosen), valid.gather(1, chosen))
 
 
 class Judges(nn.Module):

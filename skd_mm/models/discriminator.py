@@ -24,10 +24,19 @@ class LabelDiscriminator(BaseModule):
         num_classes: How many classes, ``K``; filled in by the spot.
         embedding: Length of the label's embedding. Defaults to 64.
         channels: Widths of the hidden layers. Defaults to 256 and 128.
+        pixels: How many pixels of an image are judged in a step, drawn anew each time from those with a label. Judging
+            all of them, which is the default, takes many times what a small network does.
+
+    Raises:
+        ValueError: ``pixels`` is no whole number from 1 on.
     """
 
-    def __init__(self, num_classes: int, embedding: int = 64, channels: Sequence[int] = (256, 128)) -> None:
+    def __init__(self, num_classes: int, embedding: int = 64, channels: Sequence[int] = (256, 128),
+                 pixels: int | None = None) -> None:
         super().__init__()
+        if pixels is not None and (isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 1):
+            raise ValueError(f'LabelDiscriminator: `pixels` must be a whole number from 1 on, not {pixels!r}')
+        self.pixels = pixels
         self.embedding = nn.Embedding(num_classes, embedding)
         hidden = [layer for before, after in itertools.pairwise([num_classes + embedding, *channels])
                   for layer in (spectral_norm(nn.Linear(before, after)), nn.LeakyReLU(0.2))]
@@ -37,11 +46,11 @@ class LabelDiscriminator(BaseModule):
         """Judges predictions.
 
         Args:
-            probabilities: ``[B, K]`` or ``[B, K, H, W]``.
-            labels: ``[B]`` or ``[B, H, W]``, classes from 0 on.
+            probabilities: ``[B, K]``, or ``[B, K, H, W]``, or ``[B, K, P]`` of chosen pixels.
+            labels: ``[B]``, ``[B, H, W]`` or ``[B, P]``, classes from 0 on.
 
         Returns:
-            The log-odds that a prediction is the teacher's, ``[B]`` or ``[B, H, W]``.
+            The log-odds that a prediction is the teacher's, in the shape of the labels.
         """
         known = torch.cat([probabilities.movedim(1, -1), self.embedding(labels)], dim=-1)
         return self.layers(known).squeeze(-1)

@@ -80,6 +80,29 @@ def test_pixels_without_a_label_do_not_count():
         assert term(case._replace(valid=torch.zeros_like(case.valid))) == 0
 
 
+def test_a_sample_of_the_pixels_is_judged():
+    few = dict(SPOT, discriminator=dict(SPOT['discriminator'], pixels=5000))
+    distiller, whole = adversarial(spots=[few]), adversarial()
+    whole.load_state_dict(distiller.state_dict())
+    (_, (case, )), (_, (every, )) = case_of(distiller, ignored=True), case_of(whole, ignored=True)
+    assert case.student.shape == case.teacher.shape == (2, 3, 5000) and case.labels.shape == (2, 5000)
+    assert case.valid.all() and not every.valid.all()
+    seen, there = case.teacher.movedim(1, -1), every.teacher.movedim(1, -1)[every.valid]
+    torch.testing.assert_close(seen.round(decimals=4).unique(), there.round(decimals=4).unique())
+    for image, labels in zip(seen, case.labels, strict=True):  # a class has one row in an image: labels are the pixels'
+        assert len(torch.cat([image.round(decimals=4), labels[:, None].float()], 1).unique(dim=0)) == len(
+            labels.unique())
+    # Each valid pixel is as likely as another: their mean is that of all but for what the draw adds to it.
+    for name in ('fool', 'judge'):
+        one, other = (getattr(each.adversaries[0][0], name)(its) for each, its in ((distiller, case), (whole, every)))
+        torch.testing.assert_close(one, other, rtol=0.01, atol=0)
+    again = case_of(distiller, ignored=True)[1][0]
+    assert torch.equal(case.labels, again.labels)  # from the random state of the step alone
+    empty = distiller.adversaries[0][0].case(torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4),
+                                             dict(labels=torch.full((2, 4, 4), 255)))
+    assert not empty.valid.any() and not distiller.adversaries[0][0].fool(empty).any()
+
+
 def test_labels_are_those_at_the_nearest_pixel_and_the_losss_own_value_has_none():
     spot = dict(SPOT, loss=dict(type='KDLoss', temperature=2, ignore_index=2))
     distiller = adversarial(student=network(stride=2), teacher=dict(BANK, stride=2, ignore_index=2), spots=[spot])

@@ -3,5 +3,7 @@ prelude = dict(cfg='configs/teachers/lenet5_1xb128-20e_digits11.py')
 model = dict(
     teacher=dict(num_classes=11, stride=1),
     student=dict(cfg='configs/students/unet-r10-w25_camvid-160x224.py'),
-    spots=[dict(_base_.model.spots[0], student='decode_head.conv_seg')])
+    spots=[dict(
+        _base_.model.spots[0], student='decode_head.conv_seg',
+        discriminator=dict(type='LabelDiscriminator', pixels=1024))])
 schedule = dict(phase_epochs=150, val_interval=10, fraction=0.1)
