@@ -406,8 +406,8 @@ def leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
 # Configs
 
 BASES = ('stagewise', 'fitnets', 'no teacher', 'cache', 'half precision', 'contrastive memory', 'router', 'adversary')
-WRONG: tuple[Any, ...] = (None, -1, 0, 10**6, 0.5, 1e30, 'nonsense', '', [], {}, True, [1, 'x'], {'a': 1})
-# A million of these is nothing wrong, and takes as long.
+WRONG: tuple[Any, ...] = (None, -1, 0, 10**4, 0.5, 1e30, 'nonsense', '', [], {}, True, [1, 'x'], {'a': 1})
+# Ten thousand of these is nothing wrong, and takes as long.
 LONG = {'images', 'side', 'size', 'phase_iters'}
 # The campaign's own.
 FREE = ('work_dir', 'experiment_name', 'custom_imports')
@@ -472,7 +472,7 @@ def mutate(cfg: dict[str, Any], draw: random.Random) -> Mutation:
             return Mutation(path, f'{where} = {new!r} (was {value!r})', {value, new, *near})
         if how == 'value':
             new = copy.deepcopy(draw.choice(WRONG))
-            if new == value or (new is True and isinstance(value, int)) or (new == 10**6 and LONG & set(path)):
+            if new == value or (new is True and isinstance(value, int)) or (new == 10**4 and LONG & set(path)):
                 continue
             owner[key] = new
             return Mutation(path, f'{where} = {new!r} (was {str(value)[:60]})', {*near, repr(new)} - {''})
