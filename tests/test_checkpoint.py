@@ -64,6 +64,22 @@ def test_an_open_file_is_read_too(tmp_path):
         assert read_checkpoint(file) == dict(a=1)
 
 
+def test_tensors_go_where_they_are_wanted(tmp_path):
+    torch.save(dict(a=torch.ones(2)), tmp_path / 'a.pth')
+    assert read_checkpoint(tmp_path / 'a.pth', 'meta')['a'].is_meta
+
+
+def test_memory_that_ends_is_no_damage(tmp_path, monkeypatch):
+    torch.save(dict(a=1), tmp_path / 'a.pth')
+
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(torch, 'load', full)
+    with pytest.raises(torch.OutOfMemoryError):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
 def test_a_file_of_old_torch_is_read_too(tmp_path):
     torch.save(dict(a=torch.ones(2)), tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
     assert read_checkpoint(tmp_path / 'a.pth')['a'].sum() == 2

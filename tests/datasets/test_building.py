@@ -11,7 +11,8 @@ PATH = 'val_dataloader.dataset'
 
 def test_what_can_be_built_is_built_and_has_its_samples():
     cfg = dict(TOY, lazy_init=True)
-    assert len(build_dataset(cfg, PATH)) == 3 and cfg['type'] == 'mmengine.ToySegDataset'
+    dataset = build_dataset(cfg, PATH)
+    assert dataset._fully_initialized and len(dataset) == 3 and cfg['type'] == 'mmengine.ToySegDataset'
 
 
 @pytest.mark.parametrize(('cfg', 'message'), [
