@@ -1,7 +1,7 @@
 """The one training loop: it walks the phases of a schedule."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
-from skd_mm.utils import derive_seed, described, did_you_mean, seed_everything
+from skd_mm.utils import derive_seed, did_you_mean, seed_everything
 
 from .adversarial import adversarial_step, build_alternating
 from .checkpoint_hook import PhaseCheckpointHook
@@ -34,11 +34,10 @@ from .keep_rate_hook import KeepRateHook
 from .log_processor import PhaseLogProcessor
 from .phase_hook import PhaseHook
 from .resume import LOCATIONS
+from .trial import try_losses, try_validation
 
 # What a schedule decides instead of MMEngine's loops.
 LENGTHS = ('max_epochs', 'max_iters', 'val_interval', 'val_begin', 'dynamic_intervals', 'by_epoch')
-# What an evaluator says that no further image will mend.
-_NEVER_RIGHT = (AttributeError, KeyError, NotImplementedError, TypeError)
 
 
 @LOOPS.register_module()
@@ -258,53 +257,20 @@ class PhaseLoop(BaseLoop):
         self.distiller.eval()
         try:
             if not self._resumed:
-                self._try_losses(task)
+                seed_everything(derive_seed(self.seed, 'trial', get_rank()))
+                first = int(self._indices[task.fraction][0])
+                try_losses(self.distiller, self.dataloader, (first, self.seed), task.name)
             if self.runner.val_loop is not None:
-                self._try_validation(task)
+                disabled, self.runner.logger.disabled = self.runner.logger.disabled, True
+                try:
+                    metrics = try_validation(self.distiller, self.runner.val_loop.dataloader, self._evaluator(task),
+                                             self.runner.cfg.val_evaluator)
+                finally:
+                    self.runner.logger.disabled = disabled
+                if metrics is not None and self.checkpoints.save_best != 'auto':
+                    self.checkpoints.measure(task, metrics)
         finally:
             self._activate(self.phase)
-
-    def _try_losses(self, task: Phase) -> None:
-        seed_everything(derive_seed(self.seed, 'trial', get_rank()))
-        sample = self.dataloader.dataset[int(self._indices[task.fraction][0]), self.seed]
-        _check_packed(sample, 'train_dataloader')
-        doing = 'model.student.data_preprocessor cannot prepare'
-        try:
-            with torch.no_grad():
-                data = self.distiller.data_preprocessor(self.dataloader.collate_fn([sample]), True)
-                doing = 'the student (model.student) cannot learn from'
-                losses = self.distiller.student(**data, mode='loss')
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:
-            raise ValueError(f'{doing} the first training image: {type(error).__name__}: {error}') from error
-        if not any('loss' in name for name in losses):
-            raise ValueError(f'phase {task.name!r} has a task, but the student (model.student) has no loss to learn it '
-                             f'by; it gives {sorted(losses)}: look at its heads')
-
-    def _try_validation(self, task: Phase) -> None:
-        loader, evaluator = self.runner.val_loop.dataloader, copy.deepcopy(self._evaluator(task))
-        disabled, self.runner.logger.disabled = self.runner.logger.disabled, True
-        metrics, doing = None, 'val_dataloader.dataset cannot give its first sample'
-        try:
-            sample = loader.dataset[0]
-            _check_packed(sample, 'val_dataloader')
-            batch = loader.collate_fn([sample])
-            doing = 'the student (model.student) cannot predict the first image of val_dataloader'
-            with torch.no_grad():
-                outputs = self.distiller.val_step(batch)
-            doing = f'val_evaluator ({described(self.runner.cfg.val_evaluator)}) cannot measure the first image of ' \
-                    'val_dataloader'
-            evaluator.process(outputs, batch)
-            metrics = evaluator.evaluate(1)
-        except Exception as error:
-            # A measure may need more than one image; the validation will tell.
-            if 'evaluator' not in doing or isinstance(error, _NEVER_RIGHT):
-                raise ValueError(f'{doing}: {type(error).__name__}: {error}') from error
-        finally:
-            self.runner.logger.disabled = disabled
-        if metrics is not None and self.checkpoints.save_best != 'auto':
-            self.checkpoints.measure(task, metrics)
 
     def _take_places(self) -> None:
         """Puts the parts that know of phases where the config has MMEngine's."""
@@ -578,9 +544,3 @@ class PhaseLoop(BaseLoop):
         self.index += 1
         self.phase_iter = 0
         self._prepare()
-
-
-def _check_packed(sample: Any, loader: str) -> None:
-    if not isinstance(sample, Mapping) or 'inputs' not in sample:
-        raise ValueError(f'{loader}.dataset.pipeline must end with a transform that packs what a model takes, such as '
-                         f'PackSegInputs or PackInputs; a sample has {list(sample)}, and no `inputs`')
