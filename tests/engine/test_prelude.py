@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from skd_mm.engine import prelude
 from skd_mm.engine.prelude import collect_rows, run_prelude
-from tests.helpers import Killed, quick
+from tests.helpers import Killed, differing, quick
 
 PACK = [dict(type='mmpretrain.PackInputs')]
 
@@ -87,6 +87,14 @@ def test_it_is_made_once_and_the_teacher_is_found(plain, tmp_path, runs):
     again = run_prelude(config(plain, tmp_path / 'a', gate={'accuracy/top1': 75}))
     assert again.model.teacher.checkpoint == str(file) and file.stat().st_mtime_ns == written
     assert len(runs) == 1
+
+
+def test_a_bank_that_is_gone_is_filled_again_by_the_same_teacher(plain, tmp_path, runs):
+    file = Path(run_prelude(config(plain, tmp_path)).model.teacher.checkpoint)
+    before = torch.load(file, weights_only=True)['state_dict']
+    file.unlink()
+    assert run_prelude(config(plain, tmp_path)).model.teacher.checkpoint == str(file)
+    assert not differing(before, torch.load(file, weights_only=True)['state_dict'])
 
 
 def test_it_leaves_no_trace_in_this_process(plain, tmp_path, runs):

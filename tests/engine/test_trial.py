@@ -37,3 +37,15 @@ def test_trying_the_task_changes_nothing(tmp_path):
     assert not differing(before, state(loop.distiller))
     assert set(loop.distiller.trainable()) == learns and loop.distiller.task == 0
     assert len(list(loop.distiller.active)) == 1
+
+
+def test_a_measure_that_needs_more_than_an_image_is_left_to_the_validation(tmp_path, monkeypatch):
+
+    def measure(self, results):
+        raise ValueError('one image is not enough')
+
+    monkeypatch.setattr('mmseg.evaluation.IoUMetric.compute_metrics', measure)
+    with quick():
+        loop = Runner.from_cfg(config(tmp_path)).train_loop
+        loop.try_task()
+    assert not [metric.results for metric in loop._evaluator(loop.phases[-1]).metrics if metric.results]
