@@ -185,6 +185,8 @@ def _spot(spot: Any, path: str) -> Iterator[str]:
         yield f'{path} must be the name of a module or a dict, not {spot!r}'
         return
     yield from _unknown(spot, SPOT_KEYS, path, 'a spot')
+    if not isinstance(spot.get('name', ''), str):
+        yield f'{path}.name must be a text, not {spot["name"]!r}'
     for side in ('student', 'teacher'):
         modules = spot.get(side, '')
         if not (isinstance(modules, str) or (isinstance(modules, list | tuple) and modules and all(
