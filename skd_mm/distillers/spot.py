@@ -141,19 +141,19 @@ class Spot(nn.Module):
             self._check(student_feature, teacher_feature)
 
     def _check(self, student_feature: Feature, teacher_feature: Feature) -> None:
-        was = self.training
+        was, doing = self.training, 'its connector does not take the feature'
         try:
             # A connector's BN is not to see these, and a memory not to remember them.
             with torch.no_grad():
                 student, teacher = self.eval().connect(student_feature, teacher_feature)
                 if self.loss.same_shape and not self._bridged(student, teacher):
                     self._explain(student, teacher)
+                doing = 'its loss does not take the feature'
                 # Twice the same sample: a relational loss looks at nothing less.
                 student, teacher = (_twice(side) for side in (student, teacher))
                 self.compare(student, teacher)
         except RuntimeError as error:
-            raise ValueError(f'spot {self.name!r}: its connector does not take the feature '
-                             f'{shapes(student_feature)}: {error}') from error
+            raise ValueError(f'spot {self.name!r}: {doing} {shapes(student_feature)}: {error}') from error
         except ValueError as error:
             raise error if str(error).startswith('spot ') else ValueError(f'spot {self.name!r}: {error}') from error
         finally:

@@ -78,9 +78,12 @@ class ContrastMemory(nn.Module):
             Log-odds ``[B, 1 + K]`` of the student's and of the teacher's embeddings, the own row first.
 
         Raises:
-            ValueError: In training mode: no index, one beyond ``num_samples``, or labels that are no classes; all rows
-                are of one class.
+            ValueError: The embeddings are of another dimension. In training mode: no index, one beyond ``num_samples``,
+                or labels that are no classes; all rows are of one class.
         """
+        if student.shape[1:] != self.student.shape[1:]:
+            raise ValueError(f'ContrastMemory has dim={self.student.shape[1]}, and the embeddings are '
+                             f'{list(student.shape[1:])}')
         with torch.autocast(student.device.type, enabled=False):
             student, teacher = (side.to(torch.promote_types(side.dtype, torch.float32)) for side in (student, teacher))
             if not self.training:

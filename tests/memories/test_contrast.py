@@ -250,3 +250,8 @@ def test_the_memories_of_all_processes_are_what_one_would_be(tmp_path):
     for state in states.values():
         for name, buffer in memory.state_dict().items():
             torch.testing.assert_close(torch.tensor(state[name]), buffer, msg=name)
+
+
+def test_embeddings_of_another_dimension_are_refused():
+    with pytest.raises(ValueError, match=r'has dim=4, and the embeddings are \[5\]'):
+        seen().eval()(*embeddings(2, dim=5))
