@@ -108,17 +108,19 @@ class PhaseLoader(_AroundLoader):
         batches, position, whole = None, sampler.start, False
         while True:
             batch_keys = [(index, *view) for index, _, *view in islice(keys, sampler.batch_size)]
-            if batches is None or position % sampler.batches == 0:
-                whole = all(key in self.kept for key in sampler.samples())
-            position += 1
+            # Once they are all there, they are until all of them are given up.
+            if whole or batches is None or position % sampler.batches == 0:
+                whole = all(key in self.kept for key in (batch_keys if whole else sampler.samples()))
             if whole:
                 batches = None  # and with it the workers
-                yield self.loader.collate_fn([self.kept.get(key) for key in batch_keys])
-                continue
-            if batches is None:
-                batches = iter(self.loader)
-            batch = next(batches)
-            self._keep(batch)
+                batch = self.loader.collate_fn([self.kept.get(key) for key in batch_keys])
+            else:
+                if batches is None:
+                    sampler.start = position  # a validation may have needed the room
+                    batches = iter(self.loader)
+                batch = next(batches)
+                self._keep(batch)
+            position += 1
             yield batch
 
     def _keep(self, batch: Any) -> None:

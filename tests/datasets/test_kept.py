@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from itertools import islice
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def seen(batches, count):
     return [([int(image.max()) for image in batch['inputs']], [int(sample.gt_sem_seg.data.max())
                                                                for sample in batch['data_samples']],
              [sample.metainfo['skd_mm_index'] for sample in batch['data_samples']])
-            for _, batch in zip(range(count), batches, strict=False)]
+            for batch in islice(batches, count)]
 
 
 @pytest.mark.parametrize('workers', [0, 1])
@@ -72,6 +73,25 @@ def test_where_not_all_fit_none_are_kept():
     images, kept = Images(), KeptSamples(100)
     assert seen(loader(images, kept), 40) == seen(loader(Images(), KeptSamples(0)), 40)
     assert kept.bytes == 0 and (0, ) not in kept and sum(images.reads.values()) == 80
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('start', [0, 4])
+def test_what_is_given_up_when_all_was_kept_is_read_from_where_the_phase_stands(start, workers):
+    kept = KeptSamples(2**20)
+    seen(loader(Images(6), kept), 3)
+    batches = iter(loader(Images(6), kept, start, workers=workers))
+    found = seen(batches, 5)
+    kept.give_up('a validation has no room')
+    assert found + seen(batches, 8) == seen(loader(Images(6), KeptSamples(0), start), 13)
+
+
+def test_what_is_kept_is_looked_for_once(monkeypatch):
+    kept, asked = KeptSamples(2**20), []
+    seen(loader(Images(6), kept), 3)
+    monkeypatch.setattr(KeptSamples, '__contains__', lambda self, key: asked.append(key) or key in self._samples)
+    seen(loader(Images(6), kept), 30)
+    assert len(asked) == 6 + 29 * 2
 
 
 def test_batches_of_another_kind_are_not_kept():
