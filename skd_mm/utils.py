@@ -17,6 +17,8 @@ from torch import Tensor
 
 # Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
 INDEX = 'skd_mm_index'
+# And a validation sample in its own: files have one name in several data sets, and `sample_idx` begins anew in each.
+VALIDATION_INDEX = 'skd_mm_validation_index'
 # Which of an image's augmented views it is, where there is a bank of them.
 VIEW = 'skd_mm_view'
 

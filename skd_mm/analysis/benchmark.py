@@ -388,7 +388,8 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
             if not bare:
                 continue
             inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
-            stored = own.distiller.cache.get(sample_keys(inputs['data_samples']))
+            keys = sample_keys(inputs['data_samples'], inputs['inputs'].shape[1:])
+            stored = own.distiller.cache.get(keys)
             bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._stand_ins.values())) or {})
         images = sum(len(batch['data_samples']) for batch in batches)
         entry['cache_mib'] = own.distiller.cache.bytes / images * len(own._indices[phase.fraction]) / 2**20

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
 
-from skd_mm.utils import INDEX, VIEW, derive_seed, seed_everything
+from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, derive_seed, seed_everything
 
 Key = tuple[int, ...]
 
@@ -22,7 +23,10 @@ class DataError(RuntimeError):
 
 
 class NamedDataset(Dataset):
-    """Says which sample it is that cannot be read.
+    """Numbers the samples, and says which one it is that cannot be read.
+
+    Each data sample carries its index, under the name that ``index_name`` says. What else is asked for, the data set
+    answers: hooks look at its classes and labels.
 
     Args:
         dataset: The data set.
@@ -32,9 +36,17 @@ class NamedDataset(Dataset):
         DataError: From ``[]``, where a sample cannot be read; it names the file.
     """
 
+    index_name = VALIDATION_INDEX
+
     def __init__(self, dataset: Any, kind: str = 'validation') -> None:
         self.dataset = dataset
         self.kind = kind
+
+    def __getattr__(self, name: str) -> Any:
+        # What Python and PyTorch look for is this one's own, as is `dataset`, also of a copy that is not filled yet.
+        if name == 'dataset' or name.startswith('_'):
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
 
     @property
     def metainfo(self) -> Any:
@@ -46,10 +58,13 @@ class NamedDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         try:
-            return self.dataset[index]
+            sample = self.dataset[index]
         except Exception as error:
             raise DataError(f'{self.kind} sample {index}{self._file(index)} cannot be read: {type(error).__name__}: '
                             f'{error}') from error
+        if isinstance(sample, dict) and isinstance(sample.get('data_samples'), BaseDataElement):
+            sample['data_samples'].set_metainfo({self.index_name: index})
+        return sample
 
     def _file(self, index: int) -> str:
         """The file behind a sample, for messages."""
@@ -73,6 +88,8 @@ class SeededDataset(NamedDataset):
         DataError: From ``[]``, where a sample cannot be read; it names the file.
     """
 
+    index_name = INDEX
+
     def __init__(self, dataset: Any) -> None:
         super().__init__(dataset, 'training')
 
@@ -80,8 +97,8 @@ class SeededDataset(NamedDataset):
         index, seed, *view = key
         seed_everything(seed)
         sample = super().__getitem__(index)
-        if isinstance(sample, dict) and 'data_samples' in sample:
-            sample['data_samples'].set_metainfo({INDEX: index, **({VIEW: view[0]} if view else {})})
+        if view and isinstance(sample, dict) and 'data_samples' in sample:
+            sample['data_samples'].set_metainfo({VIEW: view[0]})
         return sample
 
 

@@ -568,7 +568,7 @@ class Distiller(BaseModel):
         # Of a validation with the task, what is worth keeping is known from training; None: nothing can be kept of it.
         cached = self.cache is not None and self._stand_ins.get(kind, {}) is not None and (
             mode != 'predict' or bool(self._needed))
-        keys = sample_keys(data_samples) if cached else None
+        keys = sample_keys(data_samples, inputs.shape[1:]) if cached else None
         if self.cache is None or keys is None:
             return (*self._student(inputs, data_samples, mode, notes.get('student'), note_as=stand_in),
                     self._targets(inputs, data_samples, mode, notes.get('teacher')))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skd_mm.losses import Feature
 from skd_mm.losses.base import parts
-from skd_mm.utils import INDEX, VIEW, label_of
+from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, label_of
 
 
 def context_of(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
@@ -51,11 +51,19 @@ def equal(one: BaseDataElement, other: BaseDataElement) -> bool:
         for key, value in one.items() if isinstance(value, BaseDataElement | Tensor))
 
 
-def sample_keys(data_samples: Sequence[Any] | None) -> list[Hashable] | None:
-    """What identifies each image, or None where nothing does: its index in training, its file or index else."""
-    for name in (INDEX, 'img_path', 'sample_idx'):
+def sample_keys(data_samples: Sequence[Any] | None, shape: Sequence[int]) -> list[Hashable] | None:
+    """What identifies each image as it stands in a batch.
+
+    Args:
+        data_samples: One an image.
+        shape: ``(C, H, W)`` of the batch: an image may be padded to another size in every batch.
+
+    Returns:
+        Its index in training or validation, its file or its data set's own number else; None where there is none.
+    """
+    for name in (INDEX, VALIDATION_INDEX, 'img_path', 'sample_idx'):
         found = [sample.metainfo.get(name) for sample in data_samples or ()]
         if found and None not in found:
-            return [(name, value, sample.metainfo.get(VIEW))
+            return [(name, value, sample.metainfo.get(VIEW), *shape)
                     for value, sample in zip(found, data_samples or (), strict=True)]
     return None

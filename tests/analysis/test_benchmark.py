@@ -8,7 +8,7 @@ from torch import nn
 from skd_mm.analysis import benchmark as module
 from skd_mm.analysis.benchmark import BareLoop, Mode, _total, peak_memory, quiet
 from tests.faults.campaign import KINDS
-from tests.helpers import PIPELINE, RANDOM, SPOTS, calls, config, differing, quick, state
+from tests.helpers import PIPELINE, RANDOM, SIDE, SPOTS, calls, config, differing, quick, state
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_bare_loop_does_the_mathematics_of_the_phase(cfg, index):
         if cached:
             distiller = mode.loop.distiller
             for batch in copies:
-                keys = module.sample_keys(batch['data_samples'])
+                keys = module.sample_keys(batch['data_samples'], (3, SIDE, SIDE))
                 bare.remember(batch, distiller.cache.get(keys), next(iter(distiller._stand_ins.values())))
         with bare.hooked(), calls(bare.teacher) as teacher:
             for batch in copies:

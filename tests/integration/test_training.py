@@ -23,6 +23,7 @@ from tests.helpers import (
     RANDOM,
     SPOTS,
     Killed,
+    ToySegDataset,
     build_distiller,
     calls,
     config,
@@ -127,6 +128,35 @@ def test_a_run_with_the_cache_is_the_run_without(tmp_path, student, changes):
         assert not differing(dict(one['state_dict']), dict(other['state_dict']))
         assert one['best'] == other['best']
         assert all(value.isfinite().all() for value in one['state_dict'].values())
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_the_cache_knows_images_by_their_place_and_size(tmp_path, monkeypatch, split):
+    """An image is padded to the largest of its batch; two data sets have files of one name."""
+    load_all = ToySegDataset.load_data_list
+
+    def load_data_list(self):
+        infos = load_all(self)
+        for i, info in enumerate(infos):
+            info['img_path'] = f'{i}.png'
+            if i % 3 and split == 'train' and not self.test_mode:
+                info.update(img=info['img'][:8, :8], gt_seg_map=info['gt_seg_map'][:8, :8], img_shape=(8, 8))
+        return infos
+
+    monkeypatch.setattr(ToySegDataset, 'load_data_list', load_data_list)
+    best = []
+    for cache in (1., 0.):
+        cfg = config(tmp_path / str(cache), {'schedule.cache': cache})
+        if split == 'val':
+            one = cfg.val_dataloader.dataset
+            cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[one, dict(one, first=600)])
+        else:
+            for role in ('student', 'teacher'):
+                cfg.model[role].data_preprocessor.update(size=None, size_divisor=4)
+        train(cfg)
+        best.append(last_checkpoint(tmp_path / str(cache)))
+    assert best[0]['best'] == best[1]['best']
+    assert not differing(dict(best[0]['state_dict']), dict(best[1]['state_dict']))
 
 
 def test_a_cached_run_computes_the_teacher_once_an_image(tmp_path):
