@@ -1,10 +1,12 @@
 """Trying the task on one image, as what is wrong with it must not end a run behind all its feature phases."""
 
 import copy
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from mmengine.dist import broadcast_object_list
 from mmengine.evaluator import Evaluator
 
 from skd_mm.utils import described
@@ -69,11 +71,31 @@ def try_validation(distiller: Any, loader: Any, evaluator: Evaluator, cfg: Any) 
             outputs = distiller.val_step(batch)
         doing, measures = f'val_evaluator ({described(cfg)}) cannot measure the first image of val_dataloader', True
         evaluator.process(outputs, batch)
-        return evaluator.evaluate(1)
+        return _measured(evaluator)
     except Exception as error:
         if not measures or isinstance(error, _NEVER_RIGHT):
             raise ValueError(f'{doing}: {type(error).__name__}: {error}') from error
     return None
+
+
+def _measured(evaluator: Evaluator) -> dict[str, Any]:
+    """Measures the image. The first process alone computes; where that fails, it is to fail in all of them."""
+    failed: list[Exception | None] = [None]
+
+    def tried(compute: Callable[[list], dict], results: list) -> dict:
+        try:
+            return compute(results)
+        except Exception as error:
+            failed[0] = failed[0] or error
+            return {}
+
+    for metric in evaluator.metrics:
+        metric.compute_metrics = functools.partial(tried, metric.compute_metrics)
+    measured = evaluator.evaluate(1)
+    broadcast_object_list(failed)
+    if failed[0] is not None:
+        raise failed[0]
+    return measured
 
 
 def _check_packed(sample: Any, loader: str) -> None:

@@ -15,7 +15,8 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, METRICS
+from mmseg.evaluation import IoUMetric
 
 from tests import helpers
 from tests.helpers import RANDOM, READS, SPOTS, config, network, state, train, train_killed
@@ -51,6 +52,16 @@ class RankRecorder(Hook):
             SEEN.append(dict(event='checkpoint', iter=runner.iter, buffers=buffers))
 
 
+@METRICS.register_module(force=True)
+class SeveralImages(IoUMetric):
+    """Measures no single image."""
+
+    def compute_metrics(self, results):
+        if len(results) < 2:
+            raise ValueError('one image is not enough')
+        return super().compute_metrics(results)
+
+
 def still(dropout=0.):
     """A network whose BN always uses its running statistics: a sample's output does not depend on its batch."""
     cfg = network(norm_eval=True, dropout=dropout)
@@ -84,7 +95,9 @@ RUNS = {
     'moving': dict(model=connected(network(dropout=0.3)), custom_hooks=[*HOOK, dict(type='EMAHook', momentum=0.2)],
                    pipeline=RANDOM, schedule=dict(type='Stagewise', phase_epochs=2, val_interval=1),
                    default_hooks=dict(checkpoint=dict(KEEP['checkpoint'], interval=1))),
+    # A measure that the first process, which alone computes it, cannot give of the one image of the trial.
     'seldom': dict(model=connected(network()), custom_hooks=HOOK,
+                   val_evaluator=dict(type='SeveralImages', iou_metrics=['mIoU']),
                    schedule=dict(type='Phases', phase_iters=4, phases=[dict(name='all', train=['all'], task=1)]),
                    default_hooks=dict(checkpoint=dict(KEEP['checkpoint'], interval=1))),
 }
