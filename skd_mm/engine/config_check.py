@@ -100,6 +100,10 @@ def _top_level(cfg: Config) -> Iterator[str]:
     for key in _DICTS:
         if cfg.get(key) is not None and not isinstance(cfg[key], Mapping):
             yield f'{key} must be a dict, not {cfg[key]!r}'
+    randomness = cfg.get('randomness')
+    seed = randomness.get('seed') if isinstance(randomness, Mapping) else None
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
+        yield f'randomness.seed must be a whole number from 0 to {2**32 - 1}, or None for any, not {seed!r}'
 
 
 def _parts(cfg: Config) -> Iterator[str]:
