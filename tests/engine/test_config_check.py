@@ -116,7 +116,7 @@ def test_spots(tmp_path, changes, path, meant):
      'model.spots[0].teacher must be the name of a module, or a list of names, not []'),
     ({'model.spots': [dict(student=SPOTS[0], name=1e30)]}, 'model.spots[0].name must be a text, not 1e+30'),
     ({'randomness.seed': ''}, "randomness.seed must be a whole number from 0 to 4294967295, or None for any, not ''"),
-    ({'randomness.seed': -1}, 'randomness.seed must be a whole number from 0 to'),
+    ({'randomness.seed': -1}, 'randomness.seed must be a whole number from 0 to 4294967295, or None for any, not -1'),
     ({'model.spots': [3]}, 'model.spots[0] must be the name of a module or a dict, not 3'),
     ({'model.student': 'a.py'}, "model.student must be a dict, such as dict(cfg='path/to/config.py'), not 'a.py'"),
     ({'train_dataloader.batch_size': '4'}, "train_dataloader.batch_size must be a whole number from 1 on, not '4'"),
