@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,24 @@ def seed_everything(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized() and not torch.utils.data.get_worker_info():
         torch.cuda.manual_seed_all(seed)
+
+
+@contextmanager
+def own_randomness(seed: int) -> Iterator[None]:
+    """For the time of this the global generators start from a seed of its own; afterwards they are as they were.
+
+    Args:
+        seed: In [0, 2**32).
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        seed_everything(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 def replace_synced(unfinished: Path, path: Path) -> None:

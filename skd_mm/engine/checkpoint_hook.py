@@ -84,8 +84,11 @@ class PhaseCheckpointHook(Hook):
         return cls(save_best=save_best, rule=rules[0], max_keep_ckpts=keep if keep == -1 else max(keep, 2))
 
     def before_run(self, runner: Any) -> None:
-        """Chooses the file that a run is resumed from; one that begins anew finds no other run's files."""
+        """Chooses the file that a run is resumed from."""
         choose_checkpoint(runner, keys=('schedule', 'best'))
+
+    def before_train(self, runner: Any) -> None:
+        """Lets a run that begins anew find no other run's files; its own start may have read some of them."""
         if not runner._resume:
             set_aside(runner)
 

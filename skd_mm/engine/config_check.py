@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import inspect
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -100,6 +101,9 @@ def _top_level(cfg: Config) -> Iterator[str]:
     for key in _DICTS:
         if cfg.get(key) is not None and not isinstance(cfg[key], Mapping):
             yield f'{key} must be a dict, not {cfg[key]!r}'
+    level = cfg.get('log_level', 'INFO')
+    if not (isinstance(level, int) or (isinstance(level, str) and level in logging._nameToLevel)):
+        yield f'log_level must be one of {list(logging._nameToLevel)}, not {level!r}'
     randomness = cfg.get('randomness')
     seed = randomness.get('seed') if isinstance(randomness, Mapping) else None
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):

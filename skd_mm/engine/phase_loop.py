@@ -26,7 +26,7 @@ from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
-from skd_mm.utils import derive_seed, did_you_mean, seed_everything
+from skd_mm.utils import derive_seed, did_you_mean, own_randomness, seed_everything
 
 from .adversarial import adversarial_step, build_alternating
 from .checkpoint_hook import PhaseCheckpointHook
@@ -252,12 +252,16 @@ class PhaseLoop(BaseLoop):
         task = next((phase for phase in self.phases[self.index:] if phase.task), None)
         if task is None:
             return
+        # The weights that a run begins with may yet be drawn: it is to leave no trace in the random state.
+        with own_randomness(derive_seed(self.seed, 'trial', get_rank())):
+            self._try(task)
+
+    def _try(self, task: Phase) -> None:
         # Nothing of it is to be in the cache, which would belong to other weights.
         self.distiller.activate(task.train, task.spots, task.task, task.frozen_bn)
         self.distiller.eval()
         try:
             if not self._resumed:
-                seed_everything(derive_seed(self.seed, 'trial', get_rank()))
                 first = int(self._indices[task.fraction][0])
                 try_losses(self.distiller, self.dataloader, (first, self.seed), task.name)
             if self.runner.val_loop is not None:

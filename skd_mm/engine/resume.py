@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from skd_mm.checkpoint import CheckpointError, read_checkpoint
@@ -54,13 +54,11 @@ def set_aside(runner: Any) -> None:
     """Moves what an earlier run has left in the work directory of a run that begins anew.
 
     Were it left there, a run that is killed before its first checkpoint, or whose last one is damaged, would go on from
-    another run's. The folder ``earlier_<n>`` has the same files as before, and is a work directory to resume in. A
-    file in ``load_from`` is loaded from there.
+    another run's. The folder ``earlier_<n>`` has the same files as before, and is a work directory to resume in.
 
     Args:
-        runner: The Runner, before it loads anything.
+        runner: The Runner, when it has loaded what it begins with.
     """
-    load_from = [runner._load_from]
     if is_main_process():
         folder = Path(runner.work_dir)
         files = [path for path in folder.glob('*.pth') if _NAME.match(path.name)]
@@ -69,13 +67,10 @@ def set_aside(runner: Any) -> None:
             earlier = next(path for n in itertools.count(1) if not (path := folder / f'earlier_{n}').exists())
             earlier.mkdir()
             for path in [*files, *folder.glob('best_*.pth'), *([pointer] if pointer.is_file() else [])]:
-                if load_from[0] is not None and _is_file(Path(load_from[0])) and path.samefile(load_from[0]):
-                    load_from[0] = str(earlier / path.name)
                 path.rename(earlier / path.name)
             runner.logger.warning(f'{folder} has the checkpoints of an earlier run. This one begins anew, and they are '
                                   f'in {earlier} now; to go on with that run: --resume --work-dir {earlier}')
-    broadcast_object_list(load_from)
-    runner._load_from = load_from[0]
+    barrier()
 
 
 def config_changes(before: str, now: str) -> list[str]:

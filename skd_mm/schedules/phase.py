@@ -55,6 +55,10 @@ class Phase:
         if not isinstance(self.spots, dict):
             self.spots = dict.fromkeys(self.spots, 1.0)
         self.train = [self.train] if isinstance(self.train, str) else list(self.train)
+        weights = {'task': self.task, **{f'spots[{name!r}]': weight for name, weight in self.spots.items()}}
+        for key, weight in weights.items():
+            if not isinstance(weight, bool | int | float):
+                raise ValueError(f'{where}: `{key}` must be a number, the weight of a loss, not {weight!r}')
         self.task = float(self.task)
         if not self.train and not self.spots:
             raise ValueError(f'{where}: `train` names nothing that learns')

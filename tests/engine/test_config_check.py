@@ -115,6 +115,8 @@ def test_spots(tmp_path, changes, path, meant):
     ({'model.spots': [dict(SPOT, teacher=[])]},
      'model.spots[0].teacher must be the name of a module, or a list of names, not []'),
     ({'model.spots': [dict(student=SPOTS[0], name=1e30)]}, 'model.spots[0].name must be a text, not 1e+30'),
+    ({'log_level': ''}, "log_level must be one of ['CRITICAL', 'FATAL', 'ERROR', 'WARN', 'WARNING', 'INFO', 'DEBUG', "
+     "'NOTSET'], not ''"),
     ({'randomness.seed': ''}, "randomness.seed must be a whole number from 0 to 4294967295, or None for any, not ''"),
     ({'randomness.seed': -1}, 'randomness.seed must be a whole number from 0 to 4294967295, or None for any, not -1'),
     ({'model.spots': [3]}, 'model.spots[0] must be the name of a module or a dict, not 3'),

@@ -133,24 +133,20 @@ def test_an_empty_folder_is_no_resumed_run(tmp_path):
     assert not one._resume and one._load_from is None
 
 
-def begins(folder, load_from=None):
-    one = runner(folder, resume=False, load_from=load_from)
-    set_aside(one)
-    return one
+def begins(folder):
+    set_aside(runner(folder, resume=False))
 
 
 def test_what_an_earlier_run_has_left_is_set_aside(folder):
     (folder / 'best_a.pth').write_text('')
     (folder / 'mine.pth').write_text('')
-    one = begins(folder, str(folder / 'iter_6.pth'))
+    begins(folder)
     earlier = folder / 'earlier_1'
     assert {path.name for path in folder.iterdir()} == {earlier.name, 'mine.pth'}
-    assert one._load_from == str(earlier / 'iter_6.pth')
     assert find_resumable(folder, KEYS) is None and find_resumable(earlier, KEYS) == str(earlier / 'iter_9.pth')
     torch.save(WHOLE, folder / 'iter_3.pth')
     begins(folder)
     assert [path.name for path in (folder / 'earlier_2').iterdir()] == ['iter_3.pth']
-    assert begins(folder)._load_from is None and begins(folder, 'https://x/a.pth')._load_from == 'https://x/a.pth'
 
 
 def test_where_there_is_nothing_to_resume_nothing_is_set_aside(tmp_path):

@@ -1,6 +1,10 @@
 """What is wrong with the task is found before the first phase."""
 
+import random
+
+import numpy as np
 import pytest
+import torch
 from mmengine.runner import Runner
 
 from skd_mm.engine import PhaseLoop
@@ -33,7 +37,9 @@ def test_trying_the_task_changes_nothing(tmp_path):
         loop = Runner.from_cfg(config(tmp_path)).train_loop
     before = state(loop.distiller)
     learns = set(loop.distiller.trainable())
+    drawn = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     loop.try_task()
+    assert drawn == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     assert not differing(before, state(loop.distiller))
     assert set(loop.distiller.trainable()) == learns and loop.distiller.task == 0
     assert len(list(loop.distiller.active)) == 1

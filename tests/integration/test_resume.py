@@ -270,6 +270,15 @@ def test_a_run_that_begins_anew_never_goes_on_from_an_earlier_one(reference, tmp
     assert not READS and len(list(run.glob('earlier_*'))) == 1
 
 
+def test_a_run_that_begins_with_an_earlier_ones_weights_finds_them(tmp_path):
+    train(config(tmp_path, **RUNS['cache']))
+    best, = tmp_path.glob('best_mIoU*.pth')
+    cfg = config(tmp_path, **RUNS['cache'])
+    cfg.model.student.init_cfg = dict(type='Pretrained', checkpoint=str(best), prefix='student.')
+    train_killed(cfg, 'before_train_iter', 1)
+    assert (tmp_path / 'earlier_1' / best.name).is_file() and not best.is_file()
+
+
 def test_a_config_that_was_changed_is_said(tmp_path, monkeypatch):
     from mmengine.logging import MMLogger
     cfg = config(tmp_path, log_level='WARNING', **RUNS['cache'])

@@ -47,7 +47,10 @@ def test_phases_share_nothing():
     (dict(fraction=True), r'`fraction` must be in \(0, 1\]'),
     (dict(handover='bset'), "`handover` must be one of .*; did you mean 'best'"),
     (dict(frozen_bn='trian'), "`frozen_bn` must be one of .*; did you mean 'train'"),
-    (dict(optimizer_params='al'), "`optimizer_params` must be one of .*; did you mean 'all'")])
+    (dict(optimizer_params='al'), "`optimizer_params` must be one of .*; did you mean 'all'"),
+    (dict(spots=dict(x={'a': 1})), r"`spots\['x'\]` must be a number, the weight of a loss, not \{'a': 1\}"),
+    (dict(task='x'), '`task` must be a number'),
+])
 def test_values_that_make_no_sense_are_refused(values, words):
     with pytest.raises(ValueError, match=f"phase 'p': .*{words}"):
         phase(**values)
