@@ -128,9 +128,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def interrupt(*_: Any) -> None:
+    """Ends the demo as Ctrl-C does, which a shell lets programs in the background ignore."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     args = parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, interrupt)
     torch.set_num_threads(1)  # the counting is small, and the trainings need the cores
     folder = Path(args.work_dir).resolve()
     os.chdir(ROOT)

@@ -152,8 +152,9 @@ def test_the_demo_from_end_to_end(tmp_path):
     command = [sys.executable, demo.ROOT / 'tools/demo.py', '--quick', '--work-dir', folder]
     environment = dict(os.environ, PYTHONPATH=str(demo.ROOT), OMP_NUM_THREADS='1')
 
+    # As a shell starts what runs in the background.
     first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             cwd=tmp_path)
+                             cwd=tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     while first.poll() is None and not (folder / 'skd' / 'last_checkpoint').exists():
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
