@@ -1,3 +1,4 @@
+import copy
 import random
 from itertools import islice
 
@@ -9,7 +10,7 @@ from mmengine.registry import TRANSFORMS, init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
 
-from skd_mm.datasets.seeded import PhaseSampler, SeededDataset, check_deterministic
+from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic
 from skd_mm.utils import derive_seed
 from tests.helpers import PIPELINE, RANDOM, READS, ToySegDataset
 
@@ -214,3 +215,17 @@ def test_a_transform_inside_another_is_found():
 def test_a_data_set_whose_pipeline_cannot_be_seen_is_refused():
     with pytest.raises(ValueError):
         check_deterministic(Noise(), nn.Identity())
+
+
+def test_hooks_see_the_data_set_behind_it():
+
+    class Inner(list):
+        CLASSES = ('a', 'b')
+
+        def get_gt_labels(self):
+            return [0, 1]
+
+    for outer in (SeededDataset(Inner([1, 2])), NamedDataset(Inner([1, 2]))):
+        assert outer.CLASSES == ('a', 'b') and outer.get_gt_labels() == [0, 1]
+        assert not hasattr(outer, '__getitems__') and not hasattr(outer, 'classes')
+        assert copy.copy(outer).CLASSES == ('a', 'b')
