@@ -484,7 +484,7 @@ class Record:
         """Changes values and writes the file, whole."""
         self.values.update(values)
         unfinished = self.path.parent.with_name(f'.{self.path.parent.name}.unfinished')
-        unfinished.write_text(json.dumps(self.values, indent=2) + '\n')
+        write_json(unfinished, self.values)
         unfinished.replace(self.path)
 
 

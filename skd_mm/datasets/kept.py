@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from skd_mm.features.nests import map_tensors, tensors
 from skd_mm.utils import INDEX, VIEW
 
 
@@ -40,13 +40,13 @@ class KeptSamples:
         if not self.limit or key in self:
             return
         # What a worker process gives lies in memory that it shares, of which there are not so many pieces.
-        copy = _copied(sample, Tensor.clone)
-        self.bytes += sum(tensor.nbytes for tensor in _tensors(copy))
+        copy = map_tensors(Tensor.clone, sample)
+        self.bytes += sum(tensor.nbytes for tensor in tensors(copy))
         if self.bytes > self.limit:
             self.give_up(f'they take more than schedule.cache.images={self.limit / 2**30:g} GiB')
             return
         self._samples[key] = copy
-        self._versions[key] = [tensor._version for tensor in _tensors(copy)]
+        self._versions[key] = [tensor._version for tensor in tensors(copy)]
 
     def give_up(self, why: str) -> None:
         """Keeps nothing any more.
@@ -72,10 +72,10 @@ class KeptSamples:
             RuntimeError: Whoever had them last has changed them in place.
         """
         sample = self._samples[key]
-        if [tensor._version for tensor in _tensors(sample)] != self._versions[key]:
+        if [tensor._version for tensor in tensors(sample)] != self._versions[key]:
             raise RuntimeError('an image that was read once has been changed in place, by the data preprocessor or a '
                                'hook; set `schedule.cache.images=0`')
-        return _copied(sample, lambda tensor: tensor)
+        return map_tensors(lambda tensor: tensor, sample)
 
 
 class _AroundLoader:
@@ -150,26 +150,3 @@ class ValidationLoader(_AroundLoader):
         for i, batch in enumerate(self.loader):
             self.kept.keep((ValidationLoader, i), batch)
             yield batch
-
-
-def _copied(value: Any, tensor_as: Any) -> Any:
-    if isinstance(value, Tensor):
-        return tensor_as(value)
-    if isinstance(value, BaseDataElement):
-        return value.new(**{name: _copied(part, tensor_as) for name, part in value.items()})
-    if isinstance(value, dict):
-        return {key: _copied(part, tensor_as) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_copied(part, tensor_as) for part in value)
-    return value
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, BaseDataElement | dict):
-        for _, part in value.items():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

@@ -25,7 +25,7 @@ from torch import Tensor
 from skd_mm.checkpoint import CheckpointError
 from skd_mm.distillers.networks import read_config
 from skd_mm.models import TargetBank
-from skd_mm.utils import did_you_mean, label_of
+from skd_mm.utils import did_you_mean, label_of, write_json
 from skd_mm.version import __version__
 
 from .checkpoint_hook import replace_synced
@@ -201,7 +201,7 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
         print_log(f'prelude: {file}, {file.stat().st_size / 2**20:.1f} MiB, {logits.shape[1]} rows for each of '
                   f'{logits.shape[0]} classes', logger='current')
     unfinished = folder / f'.{_DONE}.unfinished'
-    unfinished.write_text(json.dumps(facts, indent=2) + '\n')
+    write_json(unfinished, facts)
     replace_synced(unfinished, folder / _DONE)
 
 

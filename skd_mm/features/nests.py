@@ -1,21 +1,23 @@
-"""Tensors in lists, tuples and dicts, as modules return them."""
+"""Tensors in lists, tuples, dicts and data samples, as modules return them and data loaders give them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """All tensors in a nest of lists, tuples and dicts, in order."""
+    """All tensors in a nest of lists, tuples, dicts and data samples, in order."""
     if isinstance(value, Tensor):
         return [value]
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [tensor for part in parts for tensor in tensors(part)]
+    if isinstance(value, Mapping | BaseDataElement):
+        value = list(value.values())
+    return [tensor for part in (value if isinstance(value, list | tuple) else ()) for tensor in tensors(part)]
 
 
 def map_tensors(function: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function to the tensors in nests of lists, tuples and dicts that are alike.
+    """Applies a function to the tensors in nests of lists, tuples, dicts and data samples that are alike.
 
     Args:
         function: Takes one tensor of each nest.
@@ -27,6 +29,9 @@ def map_tensors(function: Callable[..., Any], *values: Any) -> Any:
     first = values[0]
     if isinstance(first, Tensor):
         return function(*values)
+    if isinstance(first, BaseDataElement):
+        return first.new(**{key: map_tensors(function, *(value.get(key) for value in values))
+                            for key, _ in first.items()})
     if isinstance(first, Mapping):
         return {key: map_tensors(function, *(value[key] for value in values)) for key in first}
     if isinstance(first, list | tuple):
