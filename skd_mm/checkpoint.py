@@ -1,6 +1,6 @@
 """Reading checkpoint files: whole or not at all, and without running anything that is in them.
 
-:func:`skd_mm.compat.mend_checkpoint_loading` lets MMEngine read with what is here, wherever it loads one.
+:func:`skd_mm.compat.patch_checkpoint_loading` lets MMEngine read with what is here, wherever it loads one.
 """
 
 import os

@@ -38,12 +38,12 @@ def apply() -> None:
         ImportError: Neither or both lines of OpenMMLab packages are installed, or one is not complete.
     """
     line = installed_line()
-    mend_torchvision()
+    patch_torchvision()
     if line == 'original':
-        mend_mmcv_ops()
-    mend_package_names()
-    mend_checkpoint_loading()
-    mend_cpu_distributed()
+        patch_mmcv_ops()
+    patch_package_names()
+    patch_checkpoint_loading()
+    patch_cpu_distributed()
 
 
 def _is_installed(distribution: str) -> bool:
@@ -84,7 +84,7 @@ def installed_line() -> str:
     return line
 
 
-def mend_torchvision() -> None:
+def patch_torchvision() -> None:
     """Declares torchvision's ``nms`` operators where its compiled extension cannot be loaded.
 
     A torchvision built for CUDA beside a CPU torch cannot load its extension and then fails at import with
@@ -134,7 +134,7 @@ class _NoCompiledOps(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__getattr__ = get  # type: ignore[method-assign]
 
 
-def mend_mmcv_ops() -> None:
+def patch_mmcv_ops() -> None:
     """Lets ``mmcv.ops`` be imported with mmcv-lite, which lacks the compiled operators behind it.
 
     mmsegmentation 1.2.2 imports ``mmcv.ops`` unconditionally. What needs no compiled operator in there
@@ -145,7 +145,7 @@ def mend_mmcv_ops() -> None:
         sys.meta_path.append(_NoCompiledOps())
 
 
-def mend_package_names() -> None:
+def patch_package_names() -> None:
     """Tells MMEngine which distribution ``mmseg::`` stands for, and that ``skd_mm::`` configs exist.
 
     The maintained line has no distribution named ``mmsegmentation``: ``_base_ = 'mmseg::…'`` would say that it is not
@@ -158,7 +158,7 @@ def mend_package_names() -> None:
     MODULE2PACKAGE.setdefault('skd_mm', 'skd_mm')
 
 
-def mend_checkpoint_loading() -> None:
+def patch_checkpoint_loading() -> None:
     """Lets no checkpoint that MMEngine loads run code, and lets what a Runner saves be loaded all the same.
 
     Everything is read by :func:`skd_mm.checkpoint.read_checkpoint`: MMEngine 0.10.12 would load a file anew without
@@ -234,7 +234,7 @@ def _has_accelerator() -> bool:
     return get_device() != 'cpu'
 
 
-def mend_cpu_distributed() -> None:
+def patch_cpu_distributed() -> None:
     """Lets a Runner with ``launcher='pytorch'`` work on a machine without an accelerator.
 
     There MMEngine would call ``torch.cuda.set_device``, initialise NCCL, wrap the model for GPU ``LOCAL_RANK`` and

@@ -162,5 +162,5 @@ def test_what_a_run_writes_holds_nothing_else(tmp_path):
 def test_loading_is_mended_once():
     from skd_mm import compat
     before = Runner.load_checkpoint
-    compat.mend_checkpoint_loading()
+    compat.patch_checkpoint_loading()
     assert Runner.load_checkpoint is before

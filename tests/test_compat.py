@@ -156,11 +156,11 @@ def test_torchvision_that_works_is_left_alone(monkeypatch):
     import torchvision
     defined = []
     monkeypatch.setattr(torch.library, 'define', lambda *args: defined.append(args))
-    compat.mend_torchvision()
+    compat.patch_torchvision()
     monkeypatch.delitem(sys.modules, 'torchvision')
-    compat.mend_torchvision()
+    compat.patch_torchvision()
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    compat.mend_torchvision()
+    compat.patch_torchvision()
     assert not defined
     assert torchvision.ops.nms is not None
 
@@ -180,8 +180,8 @@ def test_a_compiled_operator_says_why_it_is_not_there(no_compiled_ops):
     from mmcv.utils.ext_loader import load_ext
     if importlib.util.find_spec('mmcv._ext') is not None:
         pytest.skip('this mmcv has its compiled operators')
-    compat.mend_mmcv_ops()
-    compat.mend_mmcv_ops()
+    compat.patch_mmcv_ops()
+    compat.patch_mmcv_ops()
     assert sum(isinstance(finder, compat._NoCompiledOps) for finder in sys.meta_path) == 1
     ext = importlib.import_module('mmcv._ext')
     assert load_ext('_ext', ['nms', 'roi_align_forward']) is ext
@@ -200,7 +200,7 @@ def test_compiled_operators_are_preferred_where_they_are(no_compiled_ops):
             return importlib.machinery.ModuleSpec('mmcv._ext', 'real') if fullname == 'mmcv._ext' else None
 
     sys.meta_path.append(Real())
-    compat.mend_mmcv_ops()
+    compat.patch_mmcv_ops()
     assert importlib.util.find_spec('mmcv._ext').loader == 'real'
 
 
@@ -232,7 +232,7 @@ def test_mmseg_stands_for_itself_only_where_mmsegmentation_is_not_installed(monk
     from mmengine.config import utils
     monkeypatch.setattr(utils, 'MODULE2PACKAGE', {'mmseg': 'mmsegmentation'})
     monkeypatch.setattr(compat, '_is_installed', installed(*names))
-    compat.mend_package_names()
+    compat.patch_package_names()
     assert {'mmseg': package, 'skd_mm': 'skd_mm'} == utils.MODULE2PACKAGE
 
 
@@ -325,7 +325,7 @@ def test_with_an_accelerator_nothing_changes(monkeypatch):
 def test_mending_twice_is_mending_once():
     from mmengine.dist import utils
     before = utils._init_dist_pytorch, MMDistributedDataParallel.__init__
-    compat.mend_cpu_distributed()
+    compat.patch_cpu_distributed()
     after = utils._init_dist_pytorch, MMDistributedDataParallel.__init__
     assert after == before
 

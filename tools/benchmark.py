@@ -53,13 +53,13 @@ def main() -> None:
         cfg = Config.fromfile(find_config(args.config))
         cfg.merge_from_dict(args.cfg_options)
         with tempfile.TemporaryDirectory() as folder:
-            cfg = benchmark.quiet(cfg, folder)
+            cfg = benchmark.prepare_config(cfg, folder)
             if args.grow:
                 numbers: dict[str, Any] = dict(
-                    growth=benchmark.growth(cfg, args.grow, args.phases[0], clock=args.clock, say=say))
+                    growth=benchmark.scaling(cfg, args.grow, args.phases[0], clock=args.clock, log=log))
             else:
                 numbers = benchmark.benchmark(cfg, args.iters, args.warmup, args.compare, args.phases,
-                                              not args.no_validation, args.clock, say)
+                                              not args.no_validation, args.clock, log)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise SystemExit(f'benchmark: {error.args[-1] if isinstance(error, KeyError) else error}') from error
     numbers = dict(config=args.config, options={key: str(value) for key, value in args.cfg_options.items()}, **numbers)
@@ -71,7 +71,7 @@ def main() -> None:
         plot(numbers, args.plot)
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Prints a line at once."""
     print(line, flush=True)
 

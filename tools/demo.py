@@ -186,7 +186,7 @@ class Demo:
             if path.is_file():
                 shutil.rmtree(path.parent)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """A line on the terminal, with the time since the start."""
         seconds = int(time.monotonic() - self.start)
         print(f'{seconds // 60:2}:{seconds % 60:02}  {text}', flush=True)
@@ -194,7 +194,7 @@ class Demo:
     def run(self) -> None:
         """Everything."""
         size = self.size
-        self.say(f'street scenes: {size.train} to train on, {size.val} for validation, {size.test} to test on, '
+        self.log(f'street scenes: {size.train} to train on, {size.val} for validation, {size.test} to test on, '
                  f'{size.pixels[0]}x{size.pixels[1]} pixels')
         make_street_scenes(self.folder / DATA, size.train, size.val, size.test, size.pixels)
         runs, networks = self.plan()
@@ -205,7 +205,7 @@ class Demo:
         (self.folder / 'results.md').write_text(report)
         self.draw_curves()
         self.draw_samples()
-        self.say('done\n')
+        self.log('done\n')
         print(report)
         for what, name in dict(numbers='results.json', table='results.md', curves='curves.png',
                                pictures='samples.png').items():
@@ -241,9 +241,9 @@ class Demo:
             batch = cfg.train_dataloader.batch_size
         _, phases, costs = counted['skd']
         stagewise = flops.training_flops(costs, phases, images, batch)
-        self.say('training costs, in GFLOPs an image (with the feature cache):')
+        self.log('training costs, in GFLOPs an image (with the feature cache):')
         for phase, cost in zip(phases, costs, strict=True):
-            self.say(f'    stagewise, {phase.name:22}{cost.truncated / 1e9:8.4f}{f"({cost.cached / 1e9:.4f})":>11}')
+            self.log(f'    stagewise, {phase.name:22}{cost.truncated / 1e9:8.4f}{f"({cost.cached / 1e9:.4f})":>11}')
         runs = []
         for name, (_, phases, costs) in counted.items():
             options, seen = self.options(name), flops.images_of(phases[0], images)
@@ -253,7 +253,7 @@ class Demo:
                 options['schedule.phase_epochs'] = epochs
             total = flops.training_flops(costs, phases, images, batch)
             of = f' an image and epoch: {costs[0].truncated / 1e9:.4f};' if len(phases) == 1 else ''
-            self.say(f'    {TITLES[name]}:{of} in all {total.truncated / 1e9:,.0f} GFLOPs ({total.cached / 1e9:,.0f} '
+            self.log(f'    {TITLES[name]}:{of} in all {total.truncated / 1e9:,.0f} GFLOPs ({total.cached / 1e9:,.0f} '
                      f'with the cache), {len(phases)} x {phases[0].epochs} epochs of {seen} images')
             runs.append(Run(name, options, phases[0].epochs, seen, len(phases),
                             'teacher' if name == 'teacher' else 'student', total))
@@ -307,10 +307,10 @@ class Demo:
         if run.options:
             command += ['--cfg-options', *(f'{key}={value}' for key, value in run.options.items())]
         if record['trained']:
-            self.say(f'{title:13} has been trained')
+            self.log(f'{title:13} has been trained')
             return record
         resumed = (folder / 'last_checkpoint').is_file()
-        self.say(f'{title:13} {"goes on" if resumed else "starts"}')
+        self.log(f'{title:13} {"goes on" if resumed else "starts"}')
         record.update(command=shlex.join(['python', *command]), commit=commit())
         self.call([*command, *(['--resume'] if resumed else [])], Progress(self, run, record))
         record.update(trained=True)
@@ -344,7 +344,7 @@ class Demo:
             measures = json.loads(newest(out, '*/*.json').read_text())
             record.update(test={**record['test'], which: dict(
                 mIoU=round(measures['mIoU'], 2), checkpoint=str(checkpoint), command=shlex.join(['python', *command]))})
-            self.say(f'{TITLES[run.name]:13} {measures["mIoU"]:.2f} mIoU on the test split ({which} checkpoint)')
+            self.log(f'{TITLES[run.name]:13} {measures["mIoU"]:.2f} mIoU on the test split ({which} checkpoint)')
         return record.values
 
     def check(self) -> None:
@@ -483,9 +483,9 @@ class Record:
     def update(self, **values: Any) -> None:
         """Changes values and writes the file, whole."""
         self.values.update(values)
-        unfinished = self.path.parent.with_name(f'.{self.path.parent.name}.unfinished')
-        write_json(unfinished, self.values)
-        unfinished.replace(self.path)
+        tmp = self.path.parent.with_name(f'.{self.path.parent.name}.tmp')
+        write_json(tmp, self.values)
+        tmp.replace(self.path)
 
 
 class Progress:
@@ -532,7 +532,7 @@ class Progress:
         self.spoke = time.monotonic()
         self.record.update(seconds=self.before + self.spoke - self.started)
         measures = [f'{key.replace("_", " ")} {value}' for key, value in self.measures.items()]
-        self.demo.say(f'{TITLES[self.run.name]:13} ' + ', '.join(filter(None, [self.where, self.step, *measures])))
+        self.demo.log(f'{TITLES[self.run.name]:13} ' + ', '.join(filter(None, [self.where, self.step, *measures])))
 
     def end(self) -> None:
         """The training has ended."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from skd_mm.deploy.export import export_student
 from skd_mm.distillers.networks import read_config
-from skd_mm.engine.export import export_student
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,8 +13,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
 from mmengine.runner import Runner
 
+from skd_mm.deploy.export import student_config
 from skd_mm.distillers.networks import find_checkpoint, load_weights, read_config
-from skd_mm.engine.export import student_config
 from skd_mm.utils import leave_group
 
 

@@ -16,9 +16,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from skd_mm.analysis.plan import plan
+from skd_mm.config.checks import check_config
 from skd_mm.datasets.seeded import DataError
 from skd_mm.distillers.networks import find_config
-from skd_mm.engine.config_check import check_config
 from skd_mm.engine.prelude import run_prelude
 from skd_mm.engine.resume import choose_checkpoint
 from skd_mm.utils import described, leave_group
@@ -55,7 +55,7 @@ def main() -> None:
             return
         check_writable(cfg.work_dir)
         if cfg.get('prelude') and run_prelude(copy.deepcopy(cfg), dry=True).model.teacher.checkpoint is None:
-            rehearse(cfg)  # a teacher takes its time; what is wrong with the rest is said before
+            check_run(cfg)  # a teacher takes its time; what is wrong with the rest is said before
         run_prelude(cfg)
         runner = build(cfg)
     except (AssertionError, DataError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
@@ -99,7 +99,7 @@ def build(cfg: Config) -> Runner:
         raise ValueError(f'val_dataloader, val_cfg and val_evaluator ({described(cfg.val_evaluator)}) make no '
                          f'validation: {type(error).__name__}: {error}') from error
     if 'schedule' in cfg:
-        runner.train_loop.try_task()
+        runner.train_loop.check_task()
     return runner
 
 
@@ -117,11 +117,11 @@ def dry_run(cfg: Config) -> None:
     """Prints what a run would do, and builds all of it but the work directory."""
     if 'schedule' in cfg:
         print(plan(cfg))
-    rehearse(cfg)
+    check_run(cfg)
     print('\nThe run can start.')
 
 
-def rehearse(cfg: Config) -> None:
+def check_run(cfg: Config) -> None:
     """Builds all of a run but the work directory, and what its prelude makes if that is not there."""
     with tempfile.TemporaryDirectory() as folder:
         cfg = run_prelude(copy.deepcopy(cfg), dry=True)

@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from skd_mm.datasets.seeded import PhaseSampler
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.samples import sample_keys
-from skd_mm.distillers.spot import names, pick
-from skd_mm.features import stand_in
-from skd_mm.features.nests import map_tensors
+from skd_mm.distillers.spot import module_names, select_features
+from skd_mm.features import placeholder
 from skd_mm.utils import INDEX, did_you_mean
+from skd_mm.utils.pytree import tree_map
 
 CLOCKS: dict[str, Callable[[], float]] = dict(wall=time.perf_counter, cpu=time.process_time)
 # More GiB than there are: what the cache would need is printed, and a machine that lacks it is the user's to know.
@@ -83,7 +83,7 @@ class BareLoop:
                         for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
 
     @staticmethod
-    def knows(distiller: Distiller) -> bool:
+    def supports(distiller: Distiller) -> bool:
         """Whether the step is one that it has: networks, spots and the task, and nothing that learns beside them."""
         return not (distiller.adversaries or distiller.routed or any(spot.needs for spot, _ in distiller.active))
 
@@ -93,7 +93,7 @@ class BareLoop:
         with ExitStack() as stack:
             for side, network in (('student', self.distiller.student_network),
                                   *((('teacher', self.distiller.teacher_network),) if self.teacher else ())):
-                for name in {name for spot, _ in self.distiller.active for name in names(getattr(spot, side))}:
+                for name in {name for spot, _ in self.distiller.active for name in module_names(getattr(spot, side))}:
                     stack.callback(self._watch(network, side, name).remove)
             if self.memory is not None:
                 for path in self.distiller._prefix:
@@ -105,7 +105,7 @@ class BareLoop:
     def _watch(self, network: Any, side: str, name: str) -> Any:
         path, index = network.module_path(name)
         seen = self.seen[side]
-        count = len({name for spot, _ in self.distiller.active for name in names(getattr(spot, side))})
+        count = len({name for spot, _ in self.distiller.active for name in module_names(getattr(spot, side))})
         stop = side == 'teacher' or not self.distiller.task
 
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -126,8 +126,8 @@ class BareLoop:
         assert self.memory is not None
         for i, sample in enumerate(batch['data_samples']):
             self.memory[sample.metainfo[INDEX]] = {
-                name: map_tensors(lambda feature, i=i: feature[i].clone(), feature) for name, feature in stored.items()}
-        self.values.update({name: stand_in(output, len(batch['data_samples'])) for name, output in unneeded.items()})
+                name: tree_map(lambda feature, i=i: feature[i].clone(), feature) for name, feature in stored.items()}
+        self.values.update({name: placeholder(output, len(batch['data_samples'])) for name, output in unneeded.items()})
 
     def step(self, batch: Mapping[str, Any]) -> None:
         """One iteration."""
@@ -140,7 +140,7 @@ class BareLoop:
         if self.memory is not None:
             stored = [self.memory[sample.metainfo[INDEX]] for sample in samples]
             for name in stored[0]:
-                value = map_tensors(lambda *parts: torch.stack(parts), *(one[name] for one in stored))
+                value = tree_map(lambda *parts: torch.stack(parts), *(one[name] for one in stored))
                 side, _, path = name.partition(':')
                 (targets if side == 'teacher' else self.values)[path] = value
         elif self.distiller.active:
@@ -162,7 +162,8 @@ class BareLoop:
         except _Stop:
             pass
         for spot, weight in self.distiller.active:
-            loss = loss + weight * spot(pick(self.seen['student'], spot.student), pick(targets, spot.teacher)).mean()
+            loss = loss + weight * spot(
+                select_features(self.seen['student'], spot.student), select_features(targets, spot.teacher)).mean()
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -209,7 +210,7 @@ class Mode:
         self.runner.val_loop.run_iter(0, batch)
 
 
-def quiet(cfg: Config, work_dir: str) -> Config:
+def prepare_config(cfg: Config, work_dir: str) -> Config:
     """A config whose models have random weights, and which writes nowhere else.
 
     Args:
@@ -234,18 +235,18 @@ def quiet(cfg: Config, work_dir: str) -> Config:
 
 
 def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = True, phases: Sequence[str] = (),
-              validation: bool = True, clock: str = 'wall', say: Callable[[str], None] = print) -> dict[str, Any]:
+              validation: bool = True, clock: str = 'wall', log: Callable[[str], None] = print) -> dict[str, Any]:
     """Times every phase of a config.
 
     Args:
-        cfg: What :func:`quiet` gave.
+        cfg: What :func:`prepare_config` gave.
         iters: Timed iterations a phase and mode.
         warmup: Iterations before them.
         compare: Time full forwards, truncation, and truncation with the cache; else the config as it is.
         phases: Names of the phases; all by default.
         validation: Time validation, too.
         clock: ``'wall'``; ``'cpu'`` counts the time of this process only, with one thread on a busy machine.
-        say: Gets a line a phase.
+        log: Gets a line a phase.
 
     Returns:
         ``phases``, a list of dicts, and ``total``; what they hold is in ``docs/performance.md``.
@@ -270,11 +271,11 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
         try:
             modes['cached'] = Mode(cfg, cfg.schedule.get('cache') or _UNLIMITED)
         except ValueError as error:
-            say(f'not cached: {error}')
+            log(f'not cached: {error}')
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     # One phase by itself may be timed where the whole network cannot be trained, as with a single image.
     joint = None if phases else peak_memory(_joint(truncated.loop))
-    results = [_phase(modes, index, iters, warmup, validation, CLOCKS[clock], say) for index in wanted]
+    results = [_phase(modes, index, iters, warmup, validation, CLOCKS[clock], log) for index in wanted]
     return dict(phases=results, total=dict(
         _total(results), start_up_s=start_up, peak_mib_joint=joint, batch_size=truncated.loop.batch_size,
         memory_ratio=joint and max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
@@ -282,16 +283,16 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
         device=str(next(truncated.loop.distiller.parameters()).device)))
 
 
-def growth(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall',
-           say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+def scaling(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall',
+           log: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """Times a cached phase, from its second iteration on, as the data grows out of memory onto the disk.
 
     Args:
-        cfg: What :func:`quiet` gave. What its ``schedule.fraction`` needs is the limit of the memory.
+        cfg: What :func:`prepare_config` gave. What its ``schedule.fraction`` needs is the limit of the memory.
         factors: How many times that fraction, the first one is 1.
         phase: Name of the phase.
         clock: As for :func:`benchmark`.
-        say: Gets a line a factor.
+        log: Gets a line a factor.
 
     Returns:
         A dict a factor: ``images``, ``memory_mib``, ``disk_mib``, ``seconds`` and ``against_linear``, the time an image
@@ -322,7 +323,7 @@ def growth(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall',
                      disk_mib=(cache.files.bytes if cache.files else 0) / 2**20, ms_an_image=each)
         found.append(dict(entry, against_linear=each / found[0]['ms_an_image'] if found else 1.))
         cache.remove()
-        say(f'{entry["images"]:6} images: {entry["memory_mib"]:8.0f} MiB in memory, {entry["disk_mib"]:8.0f} MiB on '
+        log(f'{entry["images"]:6} images: {entry["memory_mib"]:8.0f} MiB in memory, {entry["disk_mib"]:8.0f} MiB on '
             f'disk, {each:8.2f} ms an image and epoch, {found[-1]["against_linear"]:.2f} x linear')
     return found
 
@@ -356,7 +357,7 @@ class _Growing:
 
 
 def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, validation: bool,
-           clock: Callable[[], float], say: Callable[[str], None]) -> dict[str, Any]:
+           clock: Callable[[], float], log: Callable[[str], None]) -> dict[str, Any]:
     for mode in modes.values():
         mode.begin(index)
     loop = modes['truncated'].loop
@@ -377,7 +378,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
     filling: list[float] = []
     steps: dict[str, Callable[[Any], None]] = {name: mode.step for name, mode in modes.items()}
     bare: dict[str, BareLoop] = {}
-    if BareLoop.knows(loop.distiller):
+    if BareLoop.supports(loop.distiller):
         bare['bare'] = BareLoop(loop.distiller, loop.runner.optim_wrapper.optimizer, cached=False)
     if 'cached' in modes:
         own = modes['cached'].loop
@@ -390,7 +391,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
             inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
             keys = sample_keys(inputs['data_samples'], inputs['inputs'].shape[1:])
             stored = own.distiller.cache.get(keys)
-            bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._stand_ins.values())) or {})
+            bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._placeholders.values())) or {})
         images = sum(len(batch['data_samples']) for batch in batches)
         entry['cache_mib'] = own.distiller.cache.bytes / images * len(own._indices[phase.fraction]) / 2**20
     for name, loop_ in bare.items():
@@ -422,7 +423,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
     if validation and loop.runner.val_loop is not None:
         entry.update(_validation(modes, iters, timed))
     del bare
-    say(_line(entry))
+    log(_line(entry))
     return entry
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mmengine.config import Config
 
 from skd_mm.distillers import Distiller
-from skd_mm.distillers.spot import Spot, names
+from skd_mm.distillers.spot import Spot, module_names
 from skd_mm.schedules import Phase
 
 from . import flops
@@ -81,7 +81,7 @@ def _active(distiller: Distiller, phase: Phase, shapes: Mapping[str, tuple[Seque
             sides = []
             for side, found, connectors in zip(('student', 'teacher'), shapes[str(spot.name)],
                                                (spot.connector, spot.teacher_connector), strict=True):
-                modules = zip(names(getattr(spot, side)), found, strict=True)
+                modules = zip(module_names(getattr(spot, side)), found, strict=True)
                 steps = [' + '.join(f'{module} {_shape(shape)}' for module, shape in modules),
                          *(type(part).__name__ for part in connectors)]
                 sides.append(f'{side} {" → ".join(steps)}')

@@ -5,17 +5,17 @@ from typing import Any
 from torch import nn
 
 
-def connected(connectors: nn.Module, feature: Any, partner: Any) -> Any:
+def connected(connectors: nn.Module, feature: Any, reference: Any) -> Any:
     """Sends a feature through connectors.
 
     Args:
         connectors: An ``nn.ModuleList`` of them; none leaves the feature as it is.
         feature: The feature, a tensor or a tuple of them.
-        partner: The feature on the other side, for all of them.
+        reference: The feature on the other side, for all of them.
 
     Returns:
         What comes out of the last one.
     """
     for connector in connectors.children():
-        feature = connector(feature, partner)
+        feature = connector(feature, reference)
     return feature

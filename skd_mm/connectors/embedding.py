@@ -28,13 +28,13 @@ class Embed(nn.Module):
         self.linear = nn.Linear(in_channels, dim)
         self.normalize = normalize
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Embeds a feature.
 
         Args:
             feature: ``[B, in_channels, ...]``, or tokens ``[B, N, in_channels]``; averaged over its positions, if it
                 has any.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, dim]``.

@@ -25,12 +25,12 @@ class Translator(nn.Module):
         super().__init__()
         self.encoder = _encoder(in_channels, int(out_channels * rate), norm)
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Translates a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, int(rate · out_channels), H, W]``.
@@ -57,12 +57,12 @@ class Paraphraser(nn.Module):
         super().__init__()
         self.encoder = _encoder(in_channels, int(in_channels * rate), norm)
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Paraphrases a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, int(rate · in_channels), H, W]``.
@@ -87,12 +87,12 @@ class ParaphraserDecoder(nn.Module):
         widths = (factor, factor, out_channels, out_channels)
         self.decoder = _layers(lambda before, after: nn.ConvTranspose2d(before, after, 3, padding=1), widths, norm)
 
-    def forward(self, factor: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, factor: Tensor, reference: Tensor) -> Tensor:
         """Reproduces a feature.
 
         Args:
             factor: ``[B, int(rate · out_channels), H, W]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, out_channels, H, W]``.

@@ -22,7 +22,7 @@ def pooled(feature: Tensor) -> Tensor:
 
 @CONNECTORS.register_module()
 class PoolToSmaller(nn.Module):
-    """Average-pools a feature map to its partner's resolution along each axis where it is the finer of the two.
+    """Average-pools a feature map to its reference's resolution along each axis where it is the finer of the two.
 
     On both sides of a spot it brings both to the coarser resolution, without a choice of which network that is; this is
     how the benchmark that SAKD (arXiv 2205.02399) is built on compares maps in AT, NST, FT and VID.
@@ -39,17 +39,17 @@ class PoolToSmaller(nn.Module):
     def __init__(self, in_channels: int = 0, out_channels: int = 0) -> None:
         super().__init__()
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Pools a feature map.
 
         Args:
             feature: ``[B, C, H, W]``.
-            partner: ``[B, ?, H', W']``.
+            reference: ``[B, ?, H', W']``.
 
         Returns:
             ``[B, C, min(H, H'), min(W, W')]``; the feature itself where it is not the finer one.
         """
-        size = min(feature.shape[2], partner.shape[2]), min(feature.shape[3], partner.shape[3])
+        size = min(feature.shape[2], reference.shape[2]), min(feature.shape[3], reference.shape[3])
         return feature if feature.shape[2:] == size else F.adaptive_avg_pool2d(feature, size)
 
 
@@ -65,12 +65,12 @@ class GlobalPool(nn.Module):
     def __init__(self, in_channels: int = 0, out_channels: int = 0) -> None:
         super().__init__()
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Pools a feature.
 
         Args:
             feature: ``[B, C, ...]``, or tokens ``[B, N, C]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, C]``.

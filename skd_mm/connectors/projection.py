@@ -21,12 +21,12 @@ class Conv1x1(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Projects a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, out_channels, H, W]``.
@@ -50,12 +50,12 @@ class Linear(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_channels, out_channels, bias)
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Projects a feature.
 
         Args:
             feature: ``[B, in_channels]`` or ``[B, N, in_channels]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             ``[B, out_channels]`` or ``[B, N, out_channels]``.

@@ -16,13 +16,13 @@ class ConvReg(nn.Module):
     Args:
         in_channels: Channels of the feature it is given; filled in by the distiller.
         out_channels: Channels of the feature on the other side; filled in by the distiller.
-        scale: How many times as fine as its partner the feature is: 1 is a 1×1 convolution, 2 a 3×3 convolution with
+        scale: How many times as fine as its reference the feature is: 1 is a 1×1 convolution, 2 a 3×3 convolution with
             stride 2, 0.5 a 4×4 transposed convolution with stride 2. Filled in by the distiller where it is one of
             these; 1 otherwise.
         relu: Whether a ReLU follows. Defaults to True.
 
     Raises:
-        ValueError: Another scale, or, in :meth:`forward`, one that does not lead to the partner's resolution.
+        ValueError: Another scale, or, in :meth:`forward`, one that does not lead to the reference's resolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: float = 1, relu: bool = True) -> None:
@@ -41,19 +41,19 @@ class ConvReg(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True) if relu else nn.Identity()
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
-        """Predicts the partner.
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
+        """Predicts the reference.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
-            partner: ``[B, ?, H', W']``, whose resolution must be reached; with ``scale=1`` any, so that a resize may
+            reference: ``[B, ?, H', W']``, whose resolution must be reached; with ``scale=1`` any, so that a resize may
                 follow.
 
         Returns:
             ``[B, out_channels, H', W']``.
         """
         result = self.conv(feature)
-        if self.scale != 1 and result.shape[2:] != partner.shape[2:]:
+        if self.scale != 1 and result.shape[2:] != reference.shape[2:]:
             raise ValueError(f'ConvReg(scale={self.scale}) makes {list(result.shape[2:])} of '
-                             f'{list(feature.shape[2:])}, but the other side is {list(partner.shape[2:])}')
+                             f'{list(feature.shape[2:])}, but the other side is {list(reference.shape[2:])}')
         return self.relu(self.bn(result))

@@ -8,7 +8,7 @@ from skd_mm.registry import CONNECTORS
 
 @CONNECTORS.register_module()
 class Resize(nn.Module):
-    """Interpolates a feature map to the resolution of its partner; the identity where they agree.
+    """Interpolates a feature map to the resolution of its reference; the identity where they agree.
 
     Args:
         mode: A mode of ``torch.nn.functional.interpolate``. Defaults to ``'bilinear'``.
@@ -20,17 +20,17 @@ class Resize(nn.Module):
         super().__init__()
         self.mode = mode
 
-    def forward(self, feature: Tensor, partner: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
         """Resizes a feature map.
 
         Args:
             feature: ``[B, C, H, W]``.
-            partner: ``[B, ?, H', W']``, whose resolution is taken.
+            reference: ``[B, ?, H', W']``, whose resolution is taken.
 
         Returns:
             ``[B, C, H', W']``.
         """
-        if feature.shape[2:] == partner.shape[2:]:
+        if feature.shape[2:] == reference.shape[2:]:
             return feature
         align = False if self.mode in ('bilinear', 'bicubic') else None
-        return F.interpolate(feature, size=partner.shape[2:], mode=self.mode, align_corners=align)
+        return F.interpolate(feature, size=reference.shape[2:], mode=self.mode, align_corners=align)

@@ -8,18 +8,18 @@ def channels(feature: Tensor) -> int:
     return feature.shape[2] if feature.dim() == 3 else feature.shape[1]
 
 
-def scale(feature: Tensor, partner: Tensor) -> float:
-    """How many times as fine as its partner a feature map is, where one convolution bridges that: 2, 0.5 or 1; else 1.
+def scale(feature: Tensor, reference: Tensor) -> float:
+    """Return the factor between two resolutions if one convolution bridges it: 2, 0.5 or 1; else 1.
 
     Args:
         feature: ``[B, C, H, W]``; 1 for anything else.
-        partner: ``[B, C', H', W']``.
+        reference: ``[B, C', H', W']``.
 
     Returns:
         2 or 0.5 where both sides have that ratio, else 1.
     """
-    if feature.dim() != 4 or partner.dim() != 4:
+    if feature.dim() != 4 or reference.dim() != 4:
         return 1
-    ratios = {size / other for size, other in zip(feature.shape[2:], partner.shape[2:], strict=True)}
+    ratios = {size / other for size, other in zip(feature.shape[2:], reference.shape[2:], strict=True)}
     ratio = ratios.pop()
     return ratio if not ratios and ratio in (2, 0.5) else 1

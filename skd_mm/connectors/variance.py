@@ -11,10 +11,10 @@ from skd_mm.registry import CONNECTORS
 
 @CONNECTORS.register_module()
 class VarianceHead(nn.Module):
-    """Predicts the partner's feature map as a Gaussian: a mean from three 1×1 convolutions, a variance a channel.
+    """Predicts the reference's feature map as a Gaussian: a mean from three 1×1 convolutions, a variance a channel.
 
     Variational information distillation (Ahn et al., arXiv 1904.05835, Sec. 2), in the form of SAKD's table (arXiv
-    2205.02399): the convolutions have the partner's width, no bias and a ReLU between them, the variance is
+    2205.02399): the convolutions have the reference's width, no bias and a ReLU between them, the variance is
     ``σ^2 = softplus(α) + ε`` with one learnt ``α`` a channel. For the loss ``VIDLoss``.
 
     Args:
@@ -39,12 +39,12 @@ class VarianceHead(nn.Module):
         self.alpha = nn.Parameter(torch.full((out_channels, 1, 1), math.log(math.expm1(init_variance - eps))))
         self.eps = eps
 
-    def forward(self, feature: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicts the partner.
+    def forward(self, feature: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicts the reference.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
-            partner: The feature on the other side; not used.
+            reference: The feature on the other side; not used.
 
         Returns:
             The mean, ``[B, out_channels, H, W]``, and the variance, ``[B, out_channels, 1, 1]``, the same for all

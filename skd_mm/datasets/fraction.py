@@ -119,14 +119,14 @@ def write_fraction(path: str | os.PathLike,
     header = ', '.join(f'{key} {value}' for key, value in facts.items() if value is not None)
     path = os.fspath(path)
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    unfinished = f'{path}.{os.getpid()}.tmp'
+    tmp = f'{path}.{os.getpid()}.tmp'
     try:
-        with open(unfinished, 'w', encoding='utf-8') as file:
+        with open(tmp, 'w', encoding='utf-8') as file:
             file.write('\n'.join([f'# {header}', *names, '']))
-        os.replace(unfinished, path)
+        os.replace(tmp, path)
     finally:
-        if os.path.exists(unfinished):
-            os.remove(unfinished)
+        if os.path.exists(tmp):
+            os.remove(tmp)
 
 
 def _floor(number: Fraction) -> int:

@@ -81,22 +81,22 @@ def make_street_scenes(root: str | os.PathLike,
         return root
     _refuse_anything_else(root)
     root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{root.name}-', dir=root.parent))
+    tmp = Path(tempfile.mkdtemp(prefix=f'.{root.name}-', dir=root.parent))
     try:
         for number, (split, count) in enumerate(counts.items()):
-            (unfinished / split).mkdir()
-            (unfinished / f'{split}annot').mkdir()
+            (tmp / split).mkdir()
+            (tmp / f'{split}annot').mkdir()
             for i in range(count):
                 image, label = street_scene(size, (seed, number, i))
-                _write(unfinished / split / _file(i), image[..., ::-1])
-                _write(unfinished / f'{split}annot' / _file(i), label)
-        (unfinished / MARKER).write_text(json.dumps(made_with) + '\n')
-        unfinished.chmod(0o755)
+                _write(tmp / split / _file(i), image[..., ::-1])
+                _write(tmp / f'{split}annot' / _file(i), label)
+        (tmp / MARKER).write_text(json.dumps(made_with) + '\n')
+        tmp.chmod(0o755)
         if root.exists():
             shutil.rmtree(root)
-        unfinished.rename(root)
+        tmp.rename(root)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(tmp, ignore_errors=True)
     return root
 
 

@@ -18,32 +18,31 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skd_mm.connectors.shapes import channels
 from skd_mm.features import (
-    Entry,
     Execution,
     FeatureCache,
-    Network,
+    FeatureExtractor,
     Stage,
+    StageEntry,
     needed_outputs,
-    note_paths,
+    placeholder,
+    recorded_paths,
     split_stages,
-    stand_in,
     structure_of,
-    tensors,
 )
-from skd_mm.features.network import copied
+from skd_mm.features.extractor import copied
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import did_you_mean, tree_leaves
 
-from .adversary import Adversary, Case, Judges
+from .discriminators import Adversary, DiscriminatorInput, Discriminators
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
-from .probing import entries_behind, features_at, pooled_feature, probe, stage_pairs
+from .probing import features_at, pooled_feature, probe, stage_entries, stage_pairs
 from .routed import Branch, multi_path
-from .samples import context_of, equal, sample_keys
-from .spot import Reproduction, Spot, names, pick, spot_configs
+from .samples import collect_context, equal, sample_keys
+from .spot import Reconstruction, Spot, module_names, select_features, spot_configs
 
-EVERYTHING = 'all'
+ALL = 'all'
 _TASK_LOSS = 'task.loss'  # what mmpretrain's heads call `loss`: under that name the log has the sum of all
 
 
@@ -120,7 +119,7 @@ class Distiller(BaseModel):
         super().__init__(data_preprocessor=network.data_preprocessor)
         self.student = network
         self.student_checkpoint = student.get('checkpoint')
-        self.student_network = Network(network, 'student', Execution(compile, gradient_checkpointing))
+        self.student_network = FeatureExtractor(network, 'student', Execution(compile, gradient_checkpointing))
         self.student_network.execution.check(network, 'student')
         self._teacher = _Shared(self._build_teacher(teacher) if teacher is not None else None)
         self._teacher_execution = Execution(compile)
@@ -146,32 +145,34 @@ class Distiller(BaseModel):
         called = [cfg['name'] for cfg in cfgs]
         if len(set(called)) < len(called):
             raise ValueError(f'model.spots: each needs a `name` of its own, not {called}')
-        modules = [names(cfg['student'])[-1] for cfg in cfgs]  # a stage ends where all that its spot needs is there
+        # A stage ends where all that its spot needs is available.
+        modules = [module_names(cfg['student'])[-1] for cfg in cfgs]
         if len(set(modules)) < len(modules):
             raise ValueError(f'model.spots: each must be at a student module of its own, not {modules}')
         self.stages: list[Stage]
         self.stages, _ = probe(
             self.student_network, shape, lambda call: split_stages(self.student_network, call, modules))
-        features = features_at(self.student_network, shape, {name for cfg in cfgs for name in names(cfg['student'])})
+        features = features_at(
+            self.student_network, shape, {name for cfg in cfgs for name in module_names(cfg['student'])})
         targets = {}
         if self.teacher is not None:
             targets = features_at(
-                self.teacher_network, shape, {name for cfg in cfgs for name in names(cfg['teacher'])})
+                self.teacher_network, shape, {name for cfg in cfgs for name in module_names(cfg['teacher'])})
         # A stage is named by its spot, in the order of the forward; a module name has dots, a ModuleDict's key none.
-        by_module = {names(cfg['student'])[-1]: cfg for cfg in cfgs}
+        by_module = {module_names(cfg['student'])[-1]: cfg for cfg in cfgs}
         self.stages = [replace(stage, name=by_module[stage.name]['name']) if stage.name in by_module else stage
                        for stage in self.stages]
         self.spots = nn.ModuleDict()
         for stage in self.stages[:-1]:
             cfg = next(cfg for cfg in cfgs if cfg['name'] == stage.name)
             self.spots[_key(cfg['name'])] = Spot(
-                **cfg, student_feature=pick(features, cfg['student']),
-                teacher_feature=pick(targets, cfg['teacher']) if targets else None)
-        self._entries: dict[str, list[Entry]] = {}
+                **cfg, student_feature=select_features(features, cfg['student']),
+                teacher_feature=select_features(targets, cfg['teacher']) if targets else None)
+        self._entries: dict[str, list[StageEntry]] = {}
         self.router: Router | None = None
         if router is not None:
             self._build_router(router, shape)
-        self.activate(EVERYTHING, self.stage_names()[:-1] if self.teacher is not None else [], 1.0)
+        self.activate(ALL, self.stage_names()[:-1] if self.teacher is not None else [], 1.0)
 
     def _build_teacher(self, cfg: Mapping[str, Any]) -> nn.Module:
         teacher = build_network(cfg, 'teacher')
@@ -210,7 +211,7 @@ class Distiller(BaseModel):
         for network in (self.student_network, self.teacher_network):
             role = network.role
             self._policy_input[role] = inputs[role] or pooled_feature(network, shape)
-            ends[role] = [names(getattr(spots[name], role))[-1] for name in routed]
+            ends[role] = [module_names(getattr(spots[name], role))[-1] for name in routed]
             features[role] = features_at(network, shape, {*ends[role], self._policy_input[role]})
         # Whoever decides, the student starts from the same weights.
         with torch.random.fork_rng(devices=[]):
@@ -220,7 +221,7 @@ class Distiller(BaseModel):
                 **{role: [features[role][end] for end in ends[role]] for role in ends})
         self.router = router
         if router.learns:
-            self._entries = {network.role: entries_behind(network, shape, ends[network.role])
+            self._entries = {network.role: stage_entries(network, shape, ends[network.role])
                              for network in (self.student_network, self.teacher_network)}
 
     @property
@@ -229,10 +230,10 @@ class Distiller(BaseModel):
         return self._teacher.value
 
     @property
-    def teacher_network(self) -> Network:
+    def teacher_network(self) -> FeatureExtractor:
         """The teacher as a network; made anew, as a copy of the distiller would copy what is kept."""
         assert self.teacher is not None
-        return Network(self.teacher, 'teacher', self._teacher_execution)
+        return FeatureExtractor(self.teacher, 'teacher', self._teacher_execution)
 
     def stage_names(self) -> list[str]:
         """Names of the stages in the order of the forward, ``'task_head'`` last."""
@@ -253,17 +254,18 @@ class Distiller(BaseModel):
         """
         sides: list[dict[str, Tensor]] = []
         for side in ('student', 'teacher'):
-            wanted = {module for spot in self.spots.values() for module in names(getattr(spot, side))}
+            wanted = {module for spot in self.spots.values() for module in module_names(getattr(spot, side))}
             network = self.student_network if side == 'student' else self.teacher_network if self.teacher else None
             sides.append(features_at(network, shape, wanted) if network is not None and wanted else {})
         spots: Iterable[Any] = self.spots.values()
-        return {spot.name: ([tuple(sides[0][module].shape[1:]) for module in names(spot.student)],
-                            [tuple(sides[1][module].shape[1:]) for module in names(spot.teacher) if sides[1]])
+        return {spot.name: ([tuple(sides[0][module].shape[1:]) for module in module_names(spot.student)],
+                            [tuple(sides[1][module].shape[1:]) for module in module_names(spot.teacher) if sides[1]])
                 for spot in spots}
 
-    def _spots(self) -> dict[str, Spot | Reproduction | Adversary]:
+    def _spots(self) -> dict[str, Spot | Reconstruction | Adversary]:
         spots: dict[str, Any] = {str(spot.name): spot for spot in self.spots.values()}
-        return {**spots, **{f'{name}.teacher': spot.reproduction for name, spot in spots.items() if spot.reproduction},
+        return {**spots,
+                **{f'{name}.teacher': spot.reconstruction for name, spot in spots.items() if spot.reconstruction},
                 **{f'{name}.discriminator': Adversary(spot) for name, spot in spots.items() if spot.discriminator}}
 
     def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
@@ -317,21 +319,21 @@ class Distiller(BaseModel):
         self.requires_grad_(False)
         modules = dict(self.student.named_modules())
         live = {id(parameter) for name, parameter in self.student.named_parameters(remove_duplicate=False)
-                if _inside(name, paths)}
+                if _is_within(name, paths)}
         for parameter in self._learnable:
             parameter.requires_grad_(id(parameter) in live)
         if not self.task:
-            self._keep_reached(train)
+            self._freeze_unreachable(train)
         for spot, _ in active:
-            spot.learn()
+            spot.enable_grad()
         if self.multi_path and self.router is not None:
             self.router.requires_grad_(True)
-        inside = {name for name in modules if _inside(name, paths)}
+        inside = {name for name in modules if _is_within(name, paths)}
         around = {name for name in modules if any(path.startswith(f'{name}.' if name else '') for path in paths)}
         self._frozen = [module for name, module in modules.items() if name not in inside | around]
         self.cache = cache
         # The stages before the first one that learns; nothing in them changes while this holds.
-        learning = [any(_overlap(part, path) for part in stage.paths for path in paths) for stage in self.stages]
+        learning = [any(_overlaps(part, path) for part in stage.paths for path in paths) for stage in self.stages]
         prefix = self.stages[:learning.index(True)] if any(learning) else []
         self._prefix = [part for stage in prefix for part in stage.modules]
         again = [name for stage in prefix for name in stage.shared]
@@ -339,10 +341,10 @@ class Distiller(BaseModel):
             raise ValueError(f'features cannot be cached: {again} belong to the frozen part of the student and are run '
                              'again behind it; set `schedule.cache=0`')
         self._needed: set[str] | None = None
-        self._stand_ins: dict[tuple[str, torch.Size], dict[str, Any] | None] = {}
+        self._placeholders: dict[tuple[str, torch.Size], dict[str, Any] | None] = {}
         self.train(self.training)
 
-    def _keep_reached(self, train: Collection[str]) -> None:
+    def _freeze_unreachable(self, train: Collection[str]) -> None:
         """Leaves out of "all" what lies behind the last active spot, and refuses to train it where it is named.
 
         A loss that is not there cannot reach it; a data-parallel wrapper would wait for its gradients.
@@ -351,8 +353,8 @@ class Distiller(BaseModel):
         last = max((k for k, stage in enumerate(self.stages) if stage.name in active), default=-1)
         behind = [path for stage in self.stages[last + 1:] for path in stage.paths]
         unreached = {name: parameter for name, parameter in self.student.named_parameters()
-                     if parameter.requires_grad and _inside(name, behind)}
-        if unreached and EVERYTHING not in train:
+                     if parameter.requires_grad and _is_within(name, behind)}
+        if unreached and ALL not in train:
             end = f'{self.stages[last].name!r}, the last active spot' if last >= 0 else 'the input: no spot is active'
             raise ValueError(f'{list(train)} are to learn with the task loss off, and nothing reaches what lies behind '
                              f'{end}: {next(iter(unreached))!r} and {len(unreached) - 1} more parameters')
@@ -374,7 +376,7 @@ class Distiller(BaseModel):
         stages = {stage.name: stage.paths for stage in self.stages}
         paths: list[str] = []
         for name in train:
-            if name == EVERYTHING:
+            if name == ALL:
                 return ['']
             paths += stages[name] if name in stages else [self.student_network.module_path(name, [*stages])[0]]
         return paths
@@ -384,7 +386,7 @@ class Distiller(BaseModel):
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def frozen(self) -> list[Any]:
-        """All that cached features depend on beside the images, as :func:`skd_mm.features.fingerprint` takes it."""
+        """All that cached features depend on apart from the images, for :func:`skd_mm.features.fingerprint`."""
         return [self.data_preprocessor, self.teacher if self.active else None, structure_of(self.student),
                 *(self.student.get_submodule(path) for path in self._prefix)]
 
@@ -403,7 +405,7 @@ class Distiller(BaseModel):
                 module.training = False
         return self
 
-    def fool(self, cases: Sequence[Case]) -> dict[str, Tensor]:
+    def generator_loss(self, cases: Sequence[DiscriminatorInput]) -> dict[str, Tensor]:
         """What the student learns from the active discriminators, which learn nothing from it.
 
         Args:
@@ -412,12 +414,12 @@ class Distiller(BaseModel):
         Returns:
             ``spots.<name>.discriminator.loss``, times their weights.
         """
-        return {f'spots.{adversary.name}.loss': weight * adversary.fool(case).mean()
+        return {f'spots.{adversary.name}.loss': weight * adversary.generator_loss(case).mean()
                 for (adversary, weight), case in zip(self.adversaries, cases, strict=True)}
 
-    def judges(self) -> Judges | None:
+    def active_discriminators(self) -> Discriminators | None:
         """The active discriminators as a model, None where there is none."""
-        return Judges([adversary for adversary, _ in self.adversaries]) if self.adversaries else None
+        return Discriminators([adversary for adversary, _ in self.adversaries]) if self.adversaries else None
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'Distiller':
         # Moves the teacher with the distiller, of which it is no part.
@@ -449,14 +451,14 @@ class Distiller(BaseModel):
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'adversarial':
-            cases: list[Case] = []
+            cases: list[DiscriminatorInput] = []
             return self.loss(inputs, data_samples, cases), cases
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None,
-             cases: list[Case] | None = None) -> dict[str, Any]:
+             cases: list[DiscriminatorInput] | None = None) -> dict[str, Any]:
         """The losses of all that is active.
 
         Args:
@@ -470,9 +472,9 @@ class Distiller(BaseModel):
             distilled there, and its own losses if it learns.
         """
         # The multi-path pass goes by what the modules give in this one.
-        notes = {role: dict.fromkeys(note_paths(entries)) for role, entries in self._entries.items()} \
+        recorded = {role: dict.fromkeys(recorded_paths(entries)) for role, entries in self._entries.items()} \
             if self.multi_path else {}
-        outputs, features, targets = self._compute(inputs, data_samples, 'loss' if self.task else 'tensor', notes)
+        outputs, features, targets = self._compute(inputs, data_samples, 'loss' if self.task else 'tensor', recorded)
         losses: dict[str, Any] = {}
         for key, value in (outputs if self.task else {}).items():
             name = _TASK_LOSS if key == 'loss' else key
@@ -490,8 +492,10 @@ class Distiller(BaseModel):
             value = self._compare(spot, features, targets, data_samples, distilled.get(spot.name))
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
         if cases is not None:
-            cases += [adversary.case(pick(features, adversary.student), pick(targets, adversary.teacher),
-                                     context_of(data_samples, adversary.needs, pick(targets, adversary.teacher)))
+            cases += [adversary.case(select_features(features, adversary.student),
+                                     select_features(targets, adversary.teacher),
+                                     collect_context(data_samples, adversary.needs,
+                                                     select_features(targets, adversary.teacher)))
                       for adversary, _ in self.adversaries]
         if self.multi_path:
             assert self.router is not None and self.teacher is not None and gates is not None
@@ -499,9 +503,9 @@ class Distiller(BaseModel):
             losses.update(multi_path(
                 self.router, gates,
                 Branch(self.student_network, lambda mode: self.student(inputs, data_samples, mode=mode),
-                     self._entries['student'], notes['student']),
+                     self._entries['student'], recorded['student']),
                 Branch(self.teacher_network, lambda mode: teacher(images, data_samples, mode=mode),
-                     self._entries['teacher'], notes['teacher']),
+                     self._entries['teacher'], recorded['teacher']),
                 targets, outputs))
         return losses
 
@@ -548,7 +552,7 @@ class Distiller(BaseModel):
         return samples
 
     def _captured(self, side: str) -> set[str]:
-        captured = {name for spot, _ in (*self.active, *self.adversaries) for name in names(getattr(spot, side))}
+        captured = {name for spot, _ in (*self.active, *self.adversaries) for name in module_names(getattr(spot, side))}
         if self.routed:
             captured.add(self._policy_input[side])
         if self.multi_path and side == 'teacher':
@@ -556,35 +560,35 @@ class Distiller(BaseModel):
         return captured
 
     @staticmethod
-    def _compare(spot: Spot | Reproduction, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
+    def _compare(spot: Spot | Reconstruction, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
                  data_samples: Sequence[Any] | None, gate: Tensor | None = None) -> Tensor:
-        return spot(pick(features, spot.student), pick(targets, spot.teacher),
-                    context_of(data_samples, spot.needs, pick(targets, spot.teacher)), gate)
+        return spot(select_features(features, spot.student), select_features(targets, spot.teacher),
+                    collect_context(data_samples, spot.needs, select_features(targets, spot.teacher)), gate)
 
     def _compute(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
-                 notes: Mapping[str, dict[str, Any]]) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
+                 recorded: Mapping[str, dict[str, Any]]) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
         """The student's output, its features and the teacher's; from the cache where they are in it."""
         kind = mode, inputs.shape[1:]
         # Of a validation with the task, what is worth keeping is known from training; None: nothing can be kept of it.
-        cached = self.cache is not None and self._stand_ins.get(kind, {}) is not None and (
+        cached = self.cache is not None and self._placeholders.get(kind, {}) is not None and (
             mode != 'predict' or bool(self._needed))
         keys = sample_keys(data_samples, inputs.shape[1:]) if cached else None
         if self.cache is None or keys is None:
-            return (*self._student(inputs, data_samples, mode, notes.get('student'), note_as=stand_in),
-                    self._targets(inputs, data_samples, mode, notes.get('teacher')))
+            return (*self._student(inputs, data_samples, mode, recorded.get('student'), record_fn=placeholder),
+                    self._targets(inputs, data_samples, mode, recorded.get('teacher')))
         # What an earlier process of this run has left is read once a batch has shown what is not needed of the rest.
-        stored = self.cache.get(keys, inputs.device) if kind in self._stand_ins else None
+        stored = self.cache.get(keys, inputs.device) if kind in self._placeholders else None
         if stored is None:
             prefix = dict.fromkeys(self._prefix)
             targets = self._targets(inputs, data_samples, mode)
             if self.cache.dtype is None:
                 outputs, features = self._student(inputs, data_samples, mode, prefix)
             else:  # what is rounded is rounded from the first time on
-                with self._still(inputs), torch.no_grad():
+                with self._inference_without_side_effects(inputs), torch.no_grad():
                     outputs, features = self._student(inputs, data_samples, mode, prefix)
-            if kind not in self._stand_ins:
-                self._stand_ins[kind] = self._find_stand_ins(inputs, data_samples, mode, prefix, outputs)
-            if self._stand_ins[kind] is None:
+            if kind not in self._placeholders:
+                self._placeholders[kind] = self._find_placeholders(inputs, data_samples, mode, prefix, outputs)
+            if self._placeholders[kind] is None:
                 return outputs, features, targets
             stored = self.cache.put(keys, {**{f'teacher:{name}': target for name, target in targets.items()},
                                            **{f'student:{name}': prefix[name] for name in self._prefix
@@ -595,11 +599,11 @@ class Distiller(BaseModel):
         for name, feature in stored.items():
             side, _, path = name.partition(':')
             by_side[side][path] = feature
-        replay = {**{name: stand_in(output, len(inputs)) for name, output in (self._stand_ins[kind] or {}).items()},
-                  **by_side['student']}
+        unread = self._placeholders[kind] or {}
+        replay = {**{name: placeholder(output, len(inputs)) for name, output in unread.items()}, **by_side['student']}
         return *self._student(inputs, data_samples, mode, replay=replay), by_side['teacher']
 
-    def _find_stand_ins(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str, prefix: dict[str, Any],
+    def _find_placeholders(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str, prefix: dict[str, Any],
                         outputs: Any) -> dict[str, Any] | None:
         """What takes the place of those outputs of the frozen prefix that the rest of the student does not read.
 
@@ -610,27 +614,27 @@ class Distiller(BaseModel):
             cuts images into windows.
         """
         if self._needed is None:
-            with self._still(inputs):
+            with self._inference_without_side_effects(inputs):
                 kept = needed_outputs(lambda replay: self._student(inputs, data_samples, mode, replay=replay), prefix)
             self._needed = {name for name, output in kept.items() if output is prefix[name]}
             odd = [name for name in self._prefix if name in self._needed
-                   and any(not tensor.dim() or len(tensor) != len(inputs) for tensor in tensors(prefix[name]))]
+                   and any(not tensor.dim() or len(tensor) != len(inputs) for tensor in tree_leaves(prefix[name]))]
             if odd:
                 print_log(f'the frozen part of the student is run for every batch: the outputs of {odd} are not one '
                           'entry an image and cannot be cached', logger='current', level=logging.WARNING)
                 self._prefix, self._needed = [], set()
-        stand_ins = {name: stand_in(prefix[name]) for name in self._prefix if name not in self._needed}
+        placeholders = {name: placeholder(prefix[name]) for name in self._prefix if name not in self._needed}
         if mode == 'predict':
             try:
-                again = self._student(inputs, copy.deepcopy(data_samples), mode, replay={**prefix, **stand_ins})[0]
+                again = self._student(inputs, copy.deepcopy(data_samples), mode, replay={**prefix, **placeholders})[0]
             except RuntimeError:  # windows of another size
                 return None
             if not all(map(equal, outputs, again)):
                 return None
-        return stand_ins
+        return placeholders
 
     @contextmanager
-    def _still(self, inputs: Tensor) -> Iterator[None]:
+    def _inference_without_side_effects(self, inputs: Tensor) -> Iterator[None]:
         """For the time of this the student can be run without a trace in it, or in the random state."""
         training = {module: module.training for module in self.student.modules()}
         self.student.eval()
@@ -643,27 +647,27 @@ class Distiller(BaseModel):
 
     @torch.no_grad()
     def _targets(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
-                 note: dict[str, Any] | None = None) -> dict[str, Tensor]:
+                 record: dict[str, Any] | None = None) -> dict[str, Tensor]:
         """The teacher's features at the active spots; it runs no further than the last of them."""
         if mode == 'predict' or not (self.active or self.adversaries):
             return {}
         assert self.teacher is not None
         teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
         return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
-                                        capture=self._captured('teacher'), stop=True, note=note,
-                                        note_as=stand_in)[1]
+                                        capture=self._captured('teacher'), stop=True, record=record,
+                                        record_fn=placeholder)[1]
 
     def _student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
-                 note: dict[str, Any] | None = None, replay: Mapping[str, Any] | None = None,
-                 note_as: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
+                 record: dict[str, Any] | None = None, replay: Mapping[str, Any] | None = None,
+                 record_fn: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
         """The student's output and features; without its task it runs no further than the last active spot.
 
-        ``note``, if given, is filled with the outputs of the modules that are its keys.
+        ``record``, if given, is filled with the outputs of the modules that are its keys.
         """
         return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
                                         capture=self._captured('student') if mode != 'predict' else (),
                                         stop=mode == 'tensor',
-                                        note=note, replay=replay, note_as=note_as)
+                                        record=record, replay=replay, record_fn=record_fn)
 
 
 def _key(name: str) -> str:
@@ -678,11 +682,11 @@ def _input_channels(network: nn.Module) -> int:
     return 3
 
 
-def _inside(name: str, paths: Iterable[str]) -> bool:
+def _is_within(name: str, paths: Iterable[str]) -> bool:
     """Whether a module or parameter is, or lies in, one of the named ones."""
     return any(not path or name == path or name.startswith(f'{path}.') for path in paths)
 
 
-def _overlap(one: str, other: str) -> bool:
+def _overlaps(one: str, other: str) -> bool:
     """Whether one of two module paths lies in the other."""
     return not one or not other or one == other or one.startswith(f'{other}.') or other.startswith(f'{one}.')

@@ -9,10 +9,17 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from skd_mm.features import Entry, Network, backbone_stages, find_entries, match_stages, split_stages
+from skd_mm.features import (
+    FeatureExtractor,
+    StageEntry,
+    backbone_stages,
+    find_stage_entries,
+    match_stages,
+    split_stages,
+)
 
 
-def probe(network: Network, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
+def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
     """Looks at a network while it runs on zeros, in eval mode.
 
     Args:
@@ -42,7 +49,7 @@ def probe(network: Network, shape: Sequence[int], look: Callable[[Callable[[], A
             module.training = mode
 
 
-def features_at(network: Network, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
+def features_at(network: FeatureExtractor, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
     """Examples of the features at the named modules, which may lie in any order.
 
     Args:
@@ -56,7 +63,7 @@ def features_at(network: Network, shape: Sequence[int], modules: Collection[str]
     return probe(network, shape, lambda call: split_stages(network, call, list(modules))[1])
 
 
-def entries_behind(network: Network, shape: Sequence[int], modules: Sequence[str]) -> list[Entry]:
+def stage_entries(network: FeatureExtractor, shape: Sequence[int], modules: Sequence[str]) -> list[StageEntry]:
     """How a network is entered behind each of the named modules.
 
     Args:
@@ -65,14 +72,14 @@ def entries_behind(network: Network, shape: Sequence[int], modules: Sequence[str
         modules: Their names, in the order of the forward.
 
     Returns:
-        See :func:`skd_mm.features.find_entries`, which tries it on an image that is not constant.
+        See :func:`skd_mm.features.find_stage_entries`, which tries it on an image that is not constant.
     """
     image = torch.linspace(-1, 1, math.prod(shape)).view(1, *shape)
     return probe(network, shape,
-                 lambda call: find_entries(network, lambda: network.model(image, mode='tensor'), modules))
+                 lambda call: find_stage_entries(network, lambda: network.model(image, mode='tensor'), modules))
 
 
-def stage_pairs(student: Network, teacher: Network | None, shape: Sequence[int],
+def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, shape: Sequence[int],
                 student_stages: Sequence[str] | None = None,
                 teacher_stages: Sequence[str] | None = None) -> list[tuple[str, str]]:
     """The modules at the ends of the stages that both networks have.
@@ -88,7 +95,7 @@ def stage_pairs(student: Network, teacher: Network | None, shape: Sequence[int],
         ``(student module, teacher module)`` in the order of the forward.
     """
 
-    def ends(network: Network, names: Sequence[str] | None) -> list[tuple[str, Tensor]]:
+    def ends(network: FeatureExtractor, names: Sequence[str] | None) -> list[tuple[str, Tensor]]:
         if names is None:
             return probe(network, shape, lambda call: backbone_stages(network, call))
         features = features_at(network, shape, names)
@@ -99,12 +106,12 @@ def stage_pairs(student: Network, teacher: Network | None, shape: Sequence[int],
         return [(name, name) for name, _ in own]
     pairs, alone = match_stages(own, ends(teacher, teacher_stages))
     if alone:
-        print_log(f'model.spots: these stages have no partner of their resolution: {alone}', logger='current',
+        print_log(f'model.spots: these stages have no counterpart of their resolution: {alone}', logger='current',
                   level=logging.WARNING)
     return pairs
 
 
-def pooled_feature(network: Network, shape: Sequence[int]) -> str:
+def pooled_feature(network: FeatureExtractor, shape: Sequence[int]) -> str:
     """The module that gives a classifier's pooled feature, or the end of the backbone where there is none.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skd_mm.features import Entry, Network, constant, enter, replayed
+from skd_mm.features import FeatureExtractor, StageEntry, constant, replayed_outputs, run_from_stage
 from skd_mm.routing import Router
 
 
@@ -19,17 +19,17 @@ class Branch:
         network: The network.
         run: Runs it on the batch in a mode, ``'tensor'`` or ``'loss'``.
         entries: How it is entered.
-        notes: What stands for the outputs of its modules.
+        recorded: What stands for the outputs of its modules.
     """
 
-    network: Network
+    network: FeatureExtractor
     run: Callable[[str], Any]
-    entries: Sequence[Entry]
-    notes: Mapping[str, Any]
+    entries: Sequence[StageEntry]
+    recorded: Mapping[str, Any]
 
     def advance(self, given: Sequence[Tensor]) -> Tensor:
         """Runs the next stage, given the features at the ends of all before it."""
-        return enter(self.network, lambda: self.run('tensor'), self.entries, given, self.notes)
+        return run_from_stage(self.network, lambda: self.run('tensor'), self.entries, given, self.recorded)
 
 
 def multi_path(router: Router, gates: Tensor, student: Branch, teacher: Branch, targets: Mapping[str, Tensor],
@@ -57,7 +57,8 @@ def multi_path(router: Router, gates: Tensor, student: Branch, teacher: Branch, 
     with constant(student.network.model):
         features = router.mix(gates, student.advance, next_teacher)
         mixed, _ = student.network.run(
-            lambda: student.run('loss'), replay=replayed(student.network, student.entries, features, student.notes))
+            lambda: student.run('loss'),
+            replay=replayed_outputs(student.network, student.entries, features, student.recorded))
     return router.losses(_task_loss(mixed), _task_loss(outputs), gates)
 
 

@@ -12,7 +12,7 @@ from skd_mm.losses.base import parts
 from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, label_of
 
 
-def context_of(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
+def collect_context(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
     """What a spot needs to know of the samples beside their features, as far as the samples tell.
 
     Args:

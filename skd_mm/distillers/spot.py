@@ -50,7 +50,7 @@ def spot_configs(cfg: str | Mapping[str, Any],
     full.setdefault('teacher', full['student'])
     for side in ('student', 'teacher'):
         full[side] = full[side] if isinstance(full[side], str) else tuple(full[side])
-    full.setdefault('name', '+'.join(names(full['student'])))
+    full.setdefault('name', '+'.join(module_names(full['student'])))
     full.setdefault('loss', dict(type='MSELoss'))
     full.setdefault('connector', None)
     full.setdefault('teacher_connector', None)
@@ -89,8 +89,8 @@ class Spot(nn.Module):
 
     Args:
         name: Its name in schedules and logs; the student's module name by default.
-        student: Names of modules of the student, see :class:`skd_mm.features.Network`: one, or as many as the loss
-            needs, in the order of the forward.
+        student: Names of modules of the student, see :class:`skd_mm.features.FeatureExtractor`: one, or as many as the
+            loss needs, in the order of the forward pass.
         teacher: Names of modules of the teacher; the same names by default.
         loss: Config of a loss; :class:`skd_mm.losses.MSELoss` by default.
         connector: Config of a connector, or a list of them, applied to the student's feature; ``'auto'`` puts a 1×1
@@ -102,10 +102,10 @@ class Spot(nn.Module):
         memory: Config of what is remembered of samples between batches, see :mod:`skd_mm.memories`; None by default.
         teacher_decoder: Config of a connector, or a list of them, that leads from the teacher's feature behind its
             connector back to the feature. With it the teacher's connector learns to lose nothing, in phases in which
-            ``<name>.teacher`` is active (:class:`Reproduction`), and is fixed wherever the spot itself is.
+            ``<name>.teacher`` is active (:class:`Reconstruction`), and is fixed wherever the spot itself is.
         discriminator: Config of a network that tells the teacher's softened logits from the student's. It learns, and
             the student learns to deceive it, in phases in which ``<name>.discriminator`` is active
-            (:class:`skd_mm.distillers.adversary.Adversary`). None by default.
+            (:class:`skd_mm.distillers.discriminators.Adversary`). None by default.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
 
     Raises:
@@ -125,10 +125,10 @@ class Spot(nn.Module):
         self.weight = float(weight)
         self.student = student
         self.teacher = teacher
-        partner = student_feature if teacher_feature is None else teacher_feature
-        self.connector = _build_connector(connector, student_feature, partner)
-        self.teacher_connector = _build_connector(teacher_connector, partner, student_feature)
-        self.teacher_decoder = _build_connector(teacher_decoder, student_feature, partner)
+        reference = student_feature if teacher_feature is None else teacher_feature
+        self.connector = _build_connector(connector, student_feature, reference)
+        self.teacher_connector = _build_connector(teacher_connector, reference, student_feature)
+        self.teacher_decoder = _build_connector(teacher_decoder, student_feature, reference)
         self.loss: SpotLoss = build(LOSSES, dict(loss))
         self.memory = None if memory is None else build(MEMORIES, dict(memory))
         self.discriminator = None
@@ -136,7 +136,7 @@ class Spot(nn.Module):
             if not isinstance(student_feature, Tensor):
                 raise ValueError(f'spot {name!r}: a discriminator judges the logits of one module, not of several')
             self.discriminator = build(MODELS, dict(discriminator), num_classes=student_feature.shape[1])
-        self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, partner) for part in parts(side))
+        self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, reference) for part in parts(side))
         if teacher_feature is not None:
             self._check(student_feature, teacher_feature)
 
@@ -146,8 +146,8 @@ class Spot(nn.Module):
             # A connector's BN is not to see these, and a memory not to remember them.
             with torch.no_grad():
                 student, teacher = self.eval().connect(student_feature, teacher_feature)
-                if self.loss.same_shape and not self._bridged(student, teacher):
-                    self._explain(student, teacher)
+                if self.loss.same_shape and not self._shapes_match(student, teacher):
+                    self._raise_shape_mismatch(student, teacher)
                 doing = 'its loss does not take the feature'
                 # Twice the same sample: a relational loss looks at nothing less.
                 student, teacher = (_twice(side) for side in (student, teacher))
@@ -160,10 +160,10 @@ class Spot(nn.Module):
             self.train(was)
 
     @staticmethod
-    def _bridged(student: Feature, teacher: Feature) -> bool:
+    def _shapes_match(student: Feature, teacher: Feature) -> bool:
         return isinstance(student, Tensor) and isinstance(teacher, Tensor) and student.shape == teacher.shape
 
-    def _explain(self, student: Feature, teacher: Feature) -> None:
+    def _raise_shape_mismatch(self, student: Feature, teacher: Feature) -> None:
         if not (isinstance(student, Tensor) and isinstance(teacher, Tensor)):
             raise ValueError(f'{type(self.loss).__name__} compares one feature of each network, not {shapes(student)} '
                              f'with {shapes(teacher)}')
@@ -192,11 +192,11 @@ class Spot(nn.Module):
         return connected(self.connector, student, teacher), connected(self.teacher_connector, teacher, student)
 
     @property
-    def reproduction(self) -> 'Reproduction | None':
+    def reconstruction(self) -> 'Reconstruction | None':
         """What else can be active: the teacher's connector on its own, if it has a decoder."""
-        return Reproduction(self) if len(self.teacher_decoder) else None
+        return Reconstruction(self) if len(self.teacher_decoder) else None
 
-    def learn(self) -> None:
+    def enable_grad(self) -> None:
         """Lets learn what learns where this spot is active."""
         others = ['discriminator', *(('teacher_connector', 'teacher_decoder') if len(self.teacher_decoder) else ())]
         for name, part in self.named_children():
@@ -248,7 +248,7 @@ class Spot(nn.Module):
         return gated(self.compare, subset, student, teacher, context, gate)
 
 
-class Reproduction:
+class Reconstruction:
     """A spot's other half: its teacher's connector learns to keep what the teacher's feature says.
 
     The mean squared error between the feature and what the decoder makes of it; the student is not needed. So factor
@@ -266,7 +266,7 @@ class Reproduction:
         self.weight = 1.0
         self.connector, self.decoder, self.loss = spot.teacher_connector, spot.teacher_decoder, MSELoss()
 
-    def learn(self) -> None:
+    def enable_grad(self) -> None:
         """Lets learn what learns where this is active."""
         self.connector.requires_grad_(True)
         self.decoder.requires_grad_(True)
@@ -287,12 +287,12 @@ class Reproduction:
         return self.loss(connected(self.decoder, connected(self.connector, teacher, teacher), teacher), teacher)
 
 
-def names(modules: Modules) -> tuple[str, ...]:
+def module_names(modules: Modules) -> tuple[str, ...]:
     """The names of the modules on one side of a spot."""
     return (modules,) if isinstance(modules, str) else modules
 
 
-def pick(features: Mapping[str, Tensor], modules: Modules) -> Feature:
+def select_features(features: Mapping[str, Tensor], modules: Modules) -> Feature:
     """The feature at one module, or a tuple of those at several."""
     return features[modules] if isinstance(modules, str) else tuple(features[module] for module in modules)
 
@@ -302,27 +302,27 @@ def _twice(feature: Feature) -> Feature:
     return doubled[0] if isinstance(feature, Tensor) else doubled
 
 
-def _build_connector(cfg: Any, feature: Feature, partner: Feature) -> nn.ModuleList:
+def _build_connector(cfg: Any, feature: Feature, reference: Feature) -> nn.ModuleList:
     if cfg is None:
         return nn.ModuleList()
-    if not (isinstance(feature, Tensor) and isinstance(partner, Tensor)):
+    if not (isinstance(feature, Tensor) and isinstance(reference, Tensor)):
         raise ValueError('a spot at several modules takes no connectors')
     if cfg == 'auto':
         cfg = []
-        if channels(feature) != channels(partner):
+        if channels(feature) != channels(reference):
             cfg.append(dict(type='Conv1x1' if feature.dim() == 4 else 'Linear'))
-        if feature.dim() == 4 and feature.shape[2:] != partner.shape[2:]:
+        if feature.dim() == 4 and feature.shape[2:] != reference.shape[2:]:
             cfg.append(dict(type='Resize'))
     if isinstance(cfg, str):
         raise ValueError(f"a connector is a config, a list of configs or 'auto', not {cfg!r}"
                          f"{did_you_mean(cfg, ['auto', *CONNECTORS.module_dict])}")
     cfgs = [cfg] if isinstance(cfg, Mapping) else list(cfg)
-    known = dict(in_channels=channels(feature), out_channels=channels(partner))
-    return nn.ModuleList(build(CONNECTORS, dict(entry), **known, **_scale(entry, feature, partner)) for entry in cfgs)
+    known = dict(in_channels=channels(feature), out_channels=channels(reference))
+    return nn.ModuleList(build(CONNECTORS, dict(entry), **known, **_scale(entry, feature, reference)) for entry in cfgs)
 
 
-def _scale(cfg: Mapping[str, Any], feature: Tensor, partner: Tensor) -> dict[str, float]:
+def _scale(cfg: Mapping[str, Any], feature: Tensor, reference: Tensor) -> dict[str, float]:
     """The one thing that a connector may want to know of resolutions when it is built."""
     kind = CONNECTORS.get(str(cfg.get('type')).rpartition('.')[2])
     wants = kind is not None and 'scale' in inspect.signature(kind).parameters
-    return dict(scale=scale(feature, partner)) if wants else {}
+    return dict(scale=scale(feature, reference)) if wants else {}

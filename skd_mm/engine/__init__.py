@@ -1,11 +1,9 @@
-"""MMEngine's side: the training loop that walks the phases, and the hooks that go with it."""
+"""MMEngine's side: the training loop over the phases, and the hooks, optimizers and schedulers that it needs."""
 
-from .checkpoint_hook import PhaseCheckpointHook
-from .keep_rate_hook import KeepRateHook
+from .hooks import KeepRateHook, PhaseCheckpointHook, PhaseHook
 from .log_processor import PhaseLogProcessor
-from .optim_wrapper import AmpOptimWrapper
-from .phase_hook import PhaseHook
-from .phase_loop import PhaseLoop
+from .loops import PhaseLoop
+from .optimizers import AmpOptimWrapper
 from .schedulers import OneCycleMomentum
 
 __all__ = ['AmpOptimWrapper', 'KeepRateHook', 'OneCycleMomentum', 'PhaseCheckpointHook', 'PhaseHook',

@@ -28,7 +28,7 @@ from skd_mm.models import TargetBank
 from skd_mm.utils import did_you_mean, label_of, write_json
 from skd_mm.version import __version__
 
-from .checkpoint_hook import replace_synced
+from .hooks.phase_checkpoint_hook import atomic_replace
 from .resume import choose_checkpoint
 
 PREFIX = 'prelude/'
@@ -195,14 +195,14 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
         # Those of a part are not told as if they were all.
         facts[name] = clock() - began[name] if whole else (earlier or {}).get(name)
     if bank is not None:
-        unfinished = file.with_name(f'.{file.name}.unfinished')
-        torch.save(dict(meta=dict(prelude=facts), state_dict={'bank.logits': logits}), unfinished)
-        replace_synced(unfinished, file)
+        tmp = file.with_name(f'.{file.name}.tmp')
+        torch.save(dict(meta=dict(prelude=facts), state_dict={'bank.logits': logits}), tmp)
+        atomic_replace(tmp, file)
         print_log(f'prelude: {file}, {file.stat().st_size / 2**20:.1f} MiB, {logits.shape[1]} rows for each of '
                   f'{logits.shape[0]} classes', logger='current')
-    unfinished = folder / f'.{_DONE}.unfinished'
-    write_json(unfinished, facts)
-    replace_synced(unfinished, folder / _DONE)
+    tmp = folder / f'.{_DONE}.tmp'
+    write_json(tmp, facts)
+    atomic_replace(tmp, folder / _DONE)
 
 
 class _DueValidation(Hook):

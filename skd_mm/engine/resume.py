@@ -50,7 +50,7 @@ def choose_checkpoint(runner: Any, keys: tuple[str, ...] = ()) -> None:
                               'beginning')
 
 
-def set_aside(runner: Any) -> None:
+def archive_previous_run(runner: Any) -> None:
     """Moves what an earlier run has left in the work directory of a run that begins anew.
 
     Were it left there, a run that is killed before its first checkpoint, or whose last one is damaged, would go on from

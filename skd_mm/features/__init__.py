@@ -1,15 +1,22 @@
 """The one way to run a network: stages, capture at a spot, stop behind the last one needed, replay what is known."""
 
 from .backbones import backbone_stages, match_stages
-from .cache import FeatureCache, needed_outputs, stand_in
+from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structure_of
 from .execution import Execution
-from .files import FeatureFiles
-from .fingerprint import fingerprint, samples_of, structure_of
-from .nests import tensors
-from .network import Network
-from .reentry import Entry, constant, enter, find_entries, note_paths, replayed
+from .extractor import FeatureExtractor
+from .partial_forward import (
+    StageEntry,
+    constant,
+    find_stage_entries,
+    recorded_paths,
+    replayed_outputs,
+    run_from_stage,
+)
+from .placeholders import needed_outputs, placeholder
 from .stages import Stage, split_stages
 
-__all__ = ['Entry', 'Execution', 'FeatureCache', 'FeatureFiles', 'Network', 'Stage', 'backbone_stages', 'constant',
-           'enter', 'find_entries', 'fingerprint', 'match_stages', 'needed_outputs', 'note_paths', 'replayed',
-           'samples_of', 'split_stages', 'stand_in', 'structure_of', 'tensors']
+__all__ = [
+    'Execution', 'FeatureCache', 'FeatureExtractor', 'FeatureFiles', 'Stage', 'StageEntry', 'backbone_stages',
+    'constant', 'find_stage_entries', 'fingerprint', 'match_stages', 'needed_outputs', 'placeholder',
+    'recorded_paths', 'replayed_outputs', 'run_from_stage', 'samples_of', 'split_stages', 'structure_of',
+]

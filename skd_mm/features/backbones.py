@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .network import Network
+from .extractor import FeatureExtractor
 
 # What OpenMMLab's backbones call them: a list of attribute names, or a container of modules.
 _LISTS = ('res_layers', 'layers', 'stages')
@@ -13,7 +13,7 @@ _LISTS = ('res_layers', 'layers', 'stages')
 Outputs = list[tuple[str, Tensor]]
 
 
-def backbone_stages(network: Network, call: Callable[[], Any]) -> Outputs:
+def backbone_stages(network: FeatureExtractor, call: Callable[[], Any]) -> Outputs:
     """Finds the stages of ``model.backbone``, as the backbone itself names them.
 
     Args:
@@ -56,7 +56,7 @@ def match_stages(student: Outputs, teacher: Outputs) -> tuple[list[tuple[str, st
         teacher: The same for the teacher, run on an input of the same size.
 
     Returns:
-        Pairs of names, and the names on either side that have no partner.
+        Pairs of names, and the names on either side that have no counterpart.
     """
     if len(student) == len(teacher):
         return [(one, other) for (one, _), (other, _) in zip(student, teacher, strict=True)], []

@@ -52,12 +52,12 @@ class Execution:
     def __deepcopy__(self, memo: dict) -> 'Execution':
         return self
 
-    def forwards(self, model: nn.Module, looked_into: Collection[str]) -> list[tuple[nn.Module, Forward]]:
+    def forwards(self, model: nn.Module, hooked: Collection[str]) -> list[tuple[nn.Module, Forward]]:
         """What takes the place of the forwards of a network's modules.
 
         Args:
             model: The network.
-            looked_into: Paths of modules that are captured, noted or replayed.
+            hooked: Paths of modules that are captured, recorded or replayed.
 
         Returns:
             Modules, and what is called instead of their own forward.
@@ -65,7 +65,7 @@ class Execution:
         if not (self.compiles or self.recomputes):
             return []
         known = self._paths.setdefault(model, {})
-        key = frozenset(looked_into)
+        key = frozenset(hooked)
         if key not in known:
             known[key] = list((_largest if self.compiles else _blocks)('', model, key))
         run = self._run_compiled if self.compiles else _recompute
@@ -119,30 +119,30 @@ def _constant_statistics(module: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, tracked
 
 
-def _largest(path: str, module: nn.Module, looked_into: frozenset) -> Iterator[str]:
+def _largest(path: str, module: nn.Module, hooked: frozenset) -> Iterator[str]:
     """The largest modules with modules of their own that can be called, and that nothing looks into."""
-    if path and not _is_container(module) and any(module.children()) and not _looked_into(path, looked_into):
+    if path and not _is_container(module) and any(module.children()) and not _has_hooked_descendant(path, hooked):
         yield path
         return
     for name, child in module.named_children():
-        yield from _largest(f'{path}.{name}' if path else name, child, looked_into)
+        yield from _largest(f'{path}.{name}' if path else name, child, hooked)
 
 
-def _blocks(path: str, module: nn.Module, looked_into: frozenset) -> Iterator[str]:
+def _blocks(path: str, module: nn.Module, hooked: frozenset) -> Iterator[str]:
     """The elements of containers that have modules of their own, and that nothing looks into."""
     for name, child in module.named_children():
         below = f'{path}.{name}' if path else name
         if (isinstance(module, nn.Sequential | nn.ModuleList) and any(child.children())
                 and not isinstance(child, nn.Sequential) and not _is_container(child)
-                and not _looked_into(below, looked_into)):
+                and not _has_hooked_descendant(below, hooked)):
             yield below
         else:
-            yield from _blocks(below, child, looked_into)
+            yield from _blocks(below, child, hooked)
 
 
 def _is_container(module: nn.Module) -> bool:
     return isinstance(module, nn.ModuleList | nn.ModuleDict)
 
 
-def _looked_into(path: str, names: frozenset) -> bool:
+def _has_hooked_descendant(path: str, names: frozenset) -> bool:
     return any(name.startswith(f'{path}.') for name in names)

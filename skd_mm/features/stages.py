@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from .network import Network
+from .extractor import FeatureExtractor
 
 TASK_HEAD = 'task_head'
 
@@ -34,7 +34,8 @@ class Stage:
         return self.modules + self.own
 
 
-def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
+def split_stages(network: FeatureExtractor, call: Callable[[], Any],
+                 cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
     """Cuts a network behind each of the named modules, in the order of its forward.
 
     Every module that has parameters, buffers or no children belongs to exactly one stage: the one in which it is first
@@ -73,7 +74,7 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     # When a module or one inside it was first and last run.
     reached: dict[str, tuple[int, int]] = {}
     for i, run in enumerate(order):
-        for path in _around(run):
+        for path in _ancestors(run):
             reached[path] = reached.get(path, (i, i))[0], i
     stage_of: dict[str, int] = {}
     shared: dict[int, list[str]] = {}
@@ -92,7 +93,7 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     stages: list[Stage] = []
     stages_in: dict[str, set[int]] = {}
     for path, stage in stage_of.items():
-        for outer in _around(path):
+        for outer in _ancestors(path):
             stages_in.setdefault(outer, set()).add(stage)
     for k, name in enumerate([*ends, TASK_HEAD]):
         modules, own = _coarsest(network.model, stage_of, stages_in, k)
@@ -100,7 +101,7 @@ def split_stages(network: Network, call: Callable[[], Any], cuts: Sequence[str])
     return stages, features
 
 
-def _around(path: str) -> list[str]:
+def _ancestors(path: str) -> list[str]:
     """The modules in which one lies: the model first, itself last."""
     parts = path.split('.')
     return ['.'.join(parts[:k]) for k in range(len(parts) + 1)]

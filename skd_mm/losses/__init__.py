@@ -4,12 +4,12 @@ from .attention import ATLoss
 from .base import Feature, RelationalLoss, SpotLoss
 from .contrastive import CRDLoss
 from .factor import FTLoss
-from .flow import FSPLoss
+from .fsp import FSPLoss
 from .hint import MSELoss
-from .information import VIDLoss
 from .logits import KDLoss
-from .neuron import NSTLoss
+from .nst import NSTLoss
 from .similarity import CCLoss, PKTLoss, RKDLoss, SPLoss
+from .vid import VIDLoss
 
 __all__ = [
     'ATLoss', 'CCLoss', 'CRDLoss', 'FSPLoss', 'FTLoss', 'Feature', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKTLoss', 'RKDLoss',

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from skd_mm.registry import LOSSES
 
-from .base import SpotLoss, require_maps, unit
+from .base import SpotLoss, require_maps, safe_normalize
 
 
 def attention_map(feature: Tensor, power: float = 2) -> Tensor:
@@ -17,7 +17,7 @@ def attention_map(feature: Tensor, power: float = 2) -> Tensor:
     Returns:
         ``[B, H·W]``, each row of length 1 (0 where the feature is zero everywhere, with a zero gradient).
     """
-    return unit(feature.abs().pow(power).mean(1).flatten(1), dim=1)
+    return safe_normalize(feature.abs().pow(power).mean(1).flatten(1), dim=1)
 
 
 @LOSSES.register_module()

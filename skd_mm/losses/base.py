@@ -44,7 +44,7 @@ class SpotLoss(nn.Module):
             ``[B]``, or a scalar where ``relational``.
         """
         with torch.autocast(parts(student)[0].device.type, enabled=False):
-            return self.compare(precise(student), precise(teacher), **context)
+            return self.compare(upcast(student), upcast(teacher), **context)
 
     def compare(self, *args: Any, **kwargs: Any) -> Tensor:
         """The loss itself.
@@ -87,7 +87,7 @@ class RelationalLoss(SpotLoss):
         """
         if len(parts(student)[0]) < self.minimum:
             # A sum over no samples, not a product with zero: that would make NaN of an infinite feature.
-            return torch.stack([part[:0].sum() for part in (*parts(precise(student)), *parts(precise(teacher)))]).sum()
+            return torch.stack([part[:0].sum() for part in (*parts(upcast(student)), *parts(upcast(teacher)))]).sum()
         return super().forward(student, teacher, **context)
 
 
@@ -96,7 +96,7 @@ def parts(feature: Feature) -> tuple[Tensor, ...]:
     return (feature,) if isinstance(feature, Tensor) else tuple(feature)
 
 
-def precise(feature: Any) -> Any:
+def upcast(feature: Any) -> Any:
     """A feature in float32 at least; float64 stays as it is.
 
     Args:
@@ -107,10 +107,10 @@ def precise(feature: Any) -> Any:
     """
     if isinstance(feature, Tensor):
         return feature.to(torch.promote_types(feature.dtype, torch.float32))
-    return tuple(precise(part) for part in feature)
+    return tuple(upcast(part) for part in feature)
 
 
-def unit(feature: Tensor, dim: int) -> Tensor:
+def safe_normalize(feature: Tensor, dim: int) -> Tensor:
     """Gives vectors length 1, and those without a length zero, with a gradient that is zero too.
 
     ``torch.nn.functional.normalize`` divides by its eps there, and so does its gradient, which is then 1e12 times too

@@ -31,7 +31,7 @@ class CRDLoss(RelationalLoss):
     minimum = 1
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Judges the log-odds of both sides.
+        """Discriminators the log-odds of both sides.
 
         Args:
             student: ``[B, 1 + K]``, the student's embedding against the teacher's memory: first the pair that belongs

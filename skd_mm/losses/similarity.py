@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import RelationalLoss, shapes, unit
+from .base import RelationalLoss, safe_normalize, shapes
 
 
 @LOSSES.register_module()
@@ -65,7 +65,7 @@ class PKTLoss(RelationalLoss):
 
     def _neighbours(self, feature: Tensor) -> Tensor:
         """``[B, ...]`` to ``[B, B]``, rows that sum to 1."""
-        rows = unit(feature.flatten(1), dim=1)
+        rows = safe_normalize(feature.flatten(1), dim=1)
         # Rounding makes a cosine less than -1, and a probability less than 0.
         kernel = ((rows @ rows.t() + 1) / 2).clamp(min=0)
         return kernel / kernel.sum(1, keepdim=True)
@@ -110,7 +110,7 @@ class RKDLoss(RelationalLoss):
     """Relational knowledge distillation: distances between samples, and angles of triples of them.
 
     ``L = w_d · mean over (i, j) of h(d_S, d_T) + w_a · mean over (i, j, k) of h(a_S, a_T)`` with the smooth L1 loss
-    ``h``, the distances ``d`` divided by their mean over the pairs that are apart, and ``a_ijk`` the cosine of the
+    ``h``, the distances ``d`` divided by their mean over the pairs that are distinct, and ``a_ijk`` the cosine of the
     angle at ``i`` between ``j`` and ``k``. Park et al., arXiv 1904.05068, Sec. 3.2.1 and 3.2.2; SAKD (arXiv
     2205.02399), table row RKD, pooled features, β = 1. Samples that coincide have distance and angles 0, with a zero
     gradient.
@@ -147,7 +147,7 @@ class RKDLoss(RelationalLoss):
 def _similarity_rows(feature: Tensor) -> Tensor:
     """``[B, ...]`` to ``[B, B]``, rows of length 1."""
     rows = feature.flatten(1)
-    return unit(rows @ rows.t(), dim=1)
+    return safe_normalize(rows @ rows.t(), dim=1)
 
 
 def _distances_and_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,8 +157,8 @@ def _distances_and_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
     difference = rows[None] - rows[:, None]
     # Where samples coincide the norm is zero, and its subgradient in PyTorch is too.
     distance = torch.linalg.vector_norm(difference, dim=2)
-    apart = (distance > 0).sum().clamp(min=1)
-    mean = distance.sum() / apart
+    distinct = (distance > 0).sum().clamp(min=1)
+    mean = distance.sum() / distinct
     distance = distance / torch.where(mean > 0, mean, torch.ones_like(mean))
-    direction = unit(difference, dim=2)
+    direction = safe_normalize(difference, dim=2)
     return distance, direction @ direction.transpose(1, 2)

@@ -43,7 +43,7 @@ class LabelDiscriminator(BaseModule):
         self.layers = nn.Sequential(*hidden, spectral_norm(nn.Linear(channels[-1], 1)))
 
     def forward(self, probabilities: Tensor, labels: Tensor) -> Tensor:
-        """Judges predictions.
+        """Discriminators predictions.
 
         Args:
             probabilities: ``[B, K]``, or ``[B, K, H, W]``, or ``[B, K, P]`` of chosen pixels.

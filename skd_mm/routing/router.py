@@ -41,7 +41,7 @@ class Router(nn.Module):
         optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'router': dict(lr_mult=0.5, decay_mult=2)}))
 
     Where predictions are dense (this project's extension, not in the paper) a gate is a whole image's, adapters are 1×1
-    convolutions with BN and ReLU, interpolated to their partner's size, and each decode head gets the list of stage
+    convolutions with BN and ReLU, interpolated to their reference's size, and each decode head gets the list of stage
     outputs of its own branch.
 
     Args:
@@ -207,18 +207,18 @@ def _blend(gate: Tensor, closed: Tensor, open_: Tensor) -> Tensor:
     return (1 - gate) * closed + gate * open_
 
 
-def _adapter(spot: str, feature: Tensor, partner: Tensor, dense: bool) -> nn.ModuleList:
+def _adapter(spot: str, feature: Tensor, reference: Tensor, dense: bool) -> nn.ModuleList:
     """From one network's feature to what the other goes on from."""
-    if feature.dim() != partner.dim() or feature.dim() not in (2, 3, 4):
+    if feature.dim() != reference.dim() or feature.dim() not in (2, 3, 4):
         raise ValueError(f'model.router: no adapter leads from {list(feature.shape[1:])} to '
-                         f'{list(partner.shape[1:])} at the spot {spot!r}')
+                         f'{list(reference.shape[1:])} at the spot {spot!r}')
     if feature.dim() == 4:
-        cfgs: list[dict[str, Any]] = [dict(type='ConvReg', scale=1 if dense else scale(feature, partner)),
+        cfgs: list[dict[str, Any]] = [dict(type='ConvReg', scale=1 if dense else scale(feature, reference)),
                                       dict(type='Resize')]
     else:
-        if feature.dim() == 3 and feature.shape[1] != partner.shape[1]:
+        if feature.dim() == 3 and feature.shape[1] != reference.shape[1]:
             raise ValueError(f'model.router: at the spot {spot!r} one network has {feature.shape[1]} tokens and the '
-                             f'other {partner.shape[1]}; there is no adapter for that')
+                             f'other {reference.shape[1]}; there is no adapter for that')
         cfgs = [dict(type='Linear')]
-    return nn.ModuleList(build(CONNECTORS, cfg, in_channels=channels(feature), out_channels=channels(partner))
+    return nn.ModuleList(build(CONNECTORS, cfg, in_channels=channels(feature), out_channels=channels(reference))
                          for cfg in cfgs)

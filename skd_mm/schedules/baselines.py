@@ -5,7 +5,7 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
-from .phase import EVERYTHING, Phase, check_names
+from .phase import ALL, Phase, check_names
 from .recipe import Recipe
 
 
@@ -19,7 +19,7 @@ class NoTeacher(Recipe):
 
     def build(self, stages: Sequence[str]) -> list[Phase]:
         """One phase without spots."""
-        return [self.phase('no_teacher', [EVERYTHING], task=1.0)]
+        return [self.phase('no_teacher', [ALL], task=1.0)]
 
 
 @RECIPES.register_module()
@@ -62,7 +62,7 @@ class Simultaneous(Recipe):
             raise ValueError(f'{self.where}: the model has no spots; name them in `model.spots`')
         share = 1 / (len(weights) + 1) if self.average else 1.0
         before = [self.phase(**{'name': 'prepare', 'train': [], **self.prepare})] if self.prepare else []
-        return [*before, self.phase('simultaneous', [EVERYTHING], task=share * self.task,
+        return [*before, self.phase('simultaneous', [ALL], task=share * self.task,
                                     spots={name: share * weight for name, weight in weights.items()})]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from skd_mm.utils import did_you_mean
 
-EVERYTHING = 'all'
+ALL = 'all'
 
 
 @dataclass

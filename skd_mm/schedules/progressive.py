@@ -8,7 +8,7 @@ from skd_mm.registry import RECIPES
 from .phase import Phase, check_names
 from .recipe import Recipe
 
-Course = float | Sequence[float]
+Ramp = float | Sequence[float]
 """One value for all phases, two for the first and the last phase and a line between them, or one for each phase."""
 
 
@@ -41,11 +41,11 @@ class Progressive(Recipe):
         ...                 task=0.2, fraction=[0.25, 1])
     """
 
-    def __init__(self, logits: str, spot: Course = 1.0, soft_labels: Course = (0.0, 1.0), task: Course = (0.0, 1.0),
-                 fraction: Course = 1.0, **kwargs: Any) -> None:
+    def __init__(self, logits: str, spot: Ramp = 1.0, soft_labels: Ramp = (0.0, 1.0), task: Ramp = (0.0, 1.0),
+                 fraction: Ramp = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.logits = logits
-        self.courses = dict(spot=spot, soft_labels=soft_labels, task=task, fraction=fraction)
+        self.ramps = dict(spot=spot, soft_labels=soft_labels, task=task, fraction=fraction)
 
     def build(self, stages: Sequence[str]) -> list[Phase]:
         """One phase a stage, the logits' own last."""
@@ -53,10 +53,10 @@ class Progressive(Recipe):
         check_names('spot', [self.logits], spots, f'{self.where}, `logits`')
         if spots[-1] != self.logits:
             raise ValueError(f'{self.where}, `logits`: {self.logits!r} is not the last spot, {spots[-1]!r} is')
-        courses = {name: self._values(name, course, len(spots)) for name, course in self.courses.items()}
+        ramps = {name: self._values(name, ramp, len(spots)) for name, ramp in self.ramps.items()}
         phases = []
         for k, name in enumerate(spots):
-            spot, soft, task, fraction = (course[k] for course in courses.values())
+            spot, soft, task, fraction = (ramp[k] for ramp in ramps.values())
             own = {} if name == self.logits else {name: spot}
             active = {name: weight for name, weight in {**own, self.logits: soft}.items() if weight}
             # What no loss of this phase reaches does not learn in it.
@@ -64,15 +64,15 @@ class Progressive(Recipe):
             phases.append(self.phase(name, stages[k:end], spots=active, task=task, fraction=fraction))
         return phases
 
-    def _values(self, name: str, course: Course, count: int) -> list[float]:
+    def _values(self, name: str, ramp: Ramp, count: int) -> list[float]:
         """One value a phase."""
-        values = [course] * count if isinstance(course, int | float) else list(course)
+        values = [ramp] * count if isinstance(ramp, int | float) else list(ramp)
         if len(values) == 2 and count > 2:
             first, last = values
             values = [(first * (count - 1 - k) + last * k) / (count - 1) for k in range(count)]
         if len(values) != count:
             raise ValueError(f'{self.where}: `{name}` is a number, a list of two (the first and the last phase), or of '
-                             f'one for each of the {count} phases, not {course!r}')
+                             f'one for each of the {count} phases, not {ramp!r}')
         if min(values) < 0:
-            raise ValueError(f'{self.where}: `{name}` must not be negative, as in {course!r}')
+            raise ValueError(f'{self.where}: `{name}` must not be negative, as in {ramp!r}')
         return values

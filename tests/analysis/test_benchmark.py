@@ -6,14 +6,14 @@ from mmengine.config import Config
 from torch import nn
 
 from skd_mm.analysis import benchmark as module
-from skd_mm.analysis.benchmark import BareLoop, Mode, _total, peak_memory, quiet
+from skd_mm.analysis.benchmark import BareLoop, Mode, _total, peak_memory, prepare_config
 from tests.faults.campaign import KINDS
 from tests.helpers import PIPELINE, RANDOM, SIDE, SPOTS, calls, config, differing, quick, state
 
 
 @pytest.fixture
 def cfg(tmp_path):
-    return lambda **changes: quiet(config(tmp_path / 'config', **changes), str(tmp_path / 'run'))
+    return lambda **changes: prepare_config(config(tmp_path / 'config', **changes), str(tmp_path / 'run'))
 
 
 def steps(mode, index, count=3):
@@ -43,7 +43,7 @@ def test_the_bare_loop_does_the_mathematics_of_the_phase(cfg, index):
             distiller = mode.loop.distiller
             for batch in copies:
                 keys = module.sample_keys(batch['data_samples'], (3, SIDE, SIDE))
-                bare.remember(batch, distiller.cache.get(keys), next(iter(distiller._stand_ins.values())))
+                bare.remember(batch, distiller.cache.get(keys), next(iter(distiller._placeholders.values())))
         with bare.hooked(), calls(bare.teacher) as teacher:
             for batch in copies:
                 bare.step(batch)
@@ -72,7 +72,7 @@ def test_a_whole_table(cfg, monkeypatch):
     said = []
     with quick():
         numbers = module.benchmark(cfg(schedule=dict(type='Stagewise', phase_epochs=2, val_interval=1)), iters=2,
-                                   warmup=1, say=said.append)
+                                   warmup=1, log=said.append)
     json.dumps(numbers)
     assert [phase['name'] for phase in numbers['phases']] == [*SPOTS, 'task_head'] and len(said) == 4
     for phase in numbers['phases']:
@@ -108,7 +108,7 @@ def test_random_images_are_not_cached(cfg):
     said = []
     with quick():
         numbers = module.benchmark(cfg(pipeline=RANDOM), iters=1, warmup=1, phases=[SPOTS[0]], validation=False,
-                                   say=said.append)
+                                   log=said.append)
     assert 'ms_cached' not in numbers['phases'][0] and 'RandomFlip' in said[0]
 
 
@@ -134,10 +134,10 @@ def test_the_total_is_scaled_by_the_schedule_and_has_the_filling():
 def test_data_that_grows_out_of_memory(cfg):
     said = []
     with quick():
-        found = module.growth(cfg(images=32, schedule=dict(type='Stagewise', phase_epochs=2, fraction=0.25)), [1, 4],
-                              SPOTS[1], say=said.append)
+        found = module.scaling(cfg(images=32, schedule=dict(type='Stagewise', phase_epochs=2, fraction=0.25)), [1, 4],
+                              SPOTS[1], log=said.append)
         with pytest.raises(ValueError, match='did you mean'):
-            module.growth(cfg(), [1], 'backbone.layers.9')
+            module.scaling(cfg(), [1], 'backbone.layers.9')
     assert [entry['images'] for entry in found] == [8, 32] and len(said) == 2
     assert found[0]['memory_mib'] > 0 == found[0]['disk_mib']
     assert found[1]['memory_mib'] <= found[0]['memory_mib'] and found[1]['disk_mib'] > 2 * found[0]['memory_mib']
@@ -159,9 +159,9 @@ def test_peak_memory_is_what_a_step_holds_at_once():
 
 
 def test_models_need_no_checkpoints(tmp_path):
-    cfg = quiet(Config(dict(schedule=dict(type='NoTeacher'), model=dict(
+    cfg = prepare_config(Config(dict(schedule=dict(type='NoTeacher'), model=dict(
         student=dict(cfg='a.py', checkpoint='nowhere.pth'), teacher=dict(cfg='b.py', checkpoint='nowhere.pth')))),
         str(tmp_path))
     assert cfg.model.teacher.checkpoint is None and cfg.model.student.checkpoint is None
     with pytest.raises(ValueError, match='no `schedule`'):
-        quiet(Config(dict(model={})), '')
+        prepare_config(Config(dict(model={})), '')

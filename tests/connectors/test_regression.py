@@ -4,12 +4,12 @@ import torch
 from skd_mm.connectors import ConvReg
 
 
-@pytest.mark.parametrize(('scale', 'partner', 'weight'), [
+@pytest.mark.parametrize(('scale', 'reference', 'weight'), [
     (1, (8, 6), (4, 3, 1, 1)), (2, (4, 3), (4, 3, 3, 3)), (0.5, (16, 12), (3, 4, 4, 4))])
-def test_leads_to_the_partners_channels_and_resolution(scale, partner, weight):
+def test_leads_to_the_partners_channels_and_resolution(scale, reference, weight):
     regressor = ConvReg(3, 4, scale)
-    result = regressor(torch.randn(2, 3, 8, 6), torch.empty(2, 9, *partner))
-    assert result.shape == (2, 4, *partner)
+    result = regressor(torch.randn(2, 3, 8, 6), torch.empty(2, 9, *reference))
+    assert result.shape == (2, 4, *reference)
     assert regressor.conv.weight.shape == weight and regressor.conv.bias is not None
 
 

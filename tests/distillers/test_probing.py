@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from skd_mm.distillers.probing import entries_behind, features_at, pooled_feature, probe, stage_pairs
+from skd_mm.distillers.probing import features_at, pooled_feature, probe, stage_entries, stage_pairs
 from tests.helpers import SPOTS, build_distiller, unet
 
 SHAPE = (3, 16, 16)
@@ -44,7 +44,7 @@ def test_where_a_network_is_pooled(network):
 def test_entries_lead_to_the_same_output(network):
     network.model.eval()
     ends = [*SPOTS, 'decode_head.conv_seg']
-    entries = entries_behind(network, SHAPE, ends)
+    entries = stage_entries(network, SHAPE, ends)
     assert [entry.end for entry in entries] == ends
     inputs = torch.randn(2, *SHAPE)
     expected, features = network.run(lambda: network.model(inputs, mode='tensor'), capture=SPOTS)

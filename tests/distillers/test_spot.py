@@ -108,7 +108,7 @@ def test_the_check_leaves_no_trace_in_a_connector():
             super().__init__()
             self.bn = nn.BatchNorm2d(in_channels)
 
-        def forward(self, feature, partner):
+        def forward(self, feature, reference):
             return self.bn(feature)
 
     try:

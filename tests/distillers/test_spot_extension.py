@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from skd_mm.datasets.seeded import INDEX
-from skd_mm.distillers.samples import context_of
+from skd_mm.distillers.samples import collect_context
 from tests.helpers import (
     SPOTS,
     batch,
@@ -78,14 +78,15 @@ def test_dense_kd_sees_which_pixels_are_valid():
 
 def test_the_context_is_what_the_samples_tell():
     feature, (_, samples) = torch.zeros(2, 3), batch()
-    assert context_of(samples, {'index'}, feature) == {} and context_of(None, {'labels', 'index'}, feature) == {}
+    assert collect_context(samples, {'index'}, feature) == {}
+    assert collect_context(None, {'labels', 'index'}, feature) == {}
     for i, sample in enumerate(samples):
         sample.set_metainfo({INDEX: 7 + i})
-    context = context_of(samples, {'index', 'labels'}, feature)
+    context = collect_context(samples, {'index', 'labels'}, feature)
     assert context['index'].tolist() == [7, 8] and context['labels'].shape == (2, 12, 12)
     classified = [BaseDataElement(gt_label=torch.tensor([label])) for label in (3, 4)]
-    assert context_of(classified, {'labels'}, feature)['labels'].tolist() == [3, 4]
-    assert context_of([BaseDataElement(gt_label=torch.tensor([1, 2]))], {'labels'}, feature) == {}
+    assert collect_context(classified, {'labels'}, feature)['labels'].tolist() == [3, 4]
+    assert collect_context([BaseDataElement(gt_label=torch.tensor([1, 2]))], {'labels'}, feature) == {}
 
 
 def crd_config(folder):

@@ -124,7 +124,7 @@ def test_other_rows_are_taken_from_the_same_run(plain, tmp_path, runs):
 @pytest.mark.parametrize('where', ['training', 'bank', 'end'])
 def test_it_goes_on_where_it_was_cut_off(plain, tmp_path, runs, monkeypatch, where):
     whole = torch.load(run_prelude(config(plain, tmp_path / 'whole')).model.teacher.checkpoint, weights_only=True)
-    cut = dict(training=(Runner, 'val'), bank=(prelude, 'collect_rows'), end=(prelude, 'replace_synced'))[where]
+    cut = dict(training=(Runner, 'val'), bank=(prelude, 'collect_rows'), end=(prelude, 'atomic_replace'))[where]
 
     def die(*args, **kwargs):
         raise Killed

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skd_mm.checkpoint import CheckpointError
-from skd_mm.engine.resume import choose_checkpoint, config_changes, find_resumable, set_aside
+from skd_mm.engine.resume import archive_previous_run, choose_checkpoint, config_changes, find_resumable
 
 KEYS = ('schedule', )
 WHOLE = dict(meta=dict(iter=1), state_dict={}, message_hub={}, optimizer={}, schedule={})
@@ -134,7 +134,7 @@ def test_an_empty_folder_is_no_resumed_run(tmp_path):
 
 
 def begins(folder):
-    set_aside(runner(folder, resume=False))
+    archive_previous_run(runner(folder, resume=False))
 
 
 def test_what_an_earlier_run_has_left_is_set_aside(folder):

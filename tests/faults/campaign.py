@@ -372,7 +372,7 @@ class Kills:
                 if wrong:
                     yield f'{name}: {wrong[:3]} differ'
         if list(folder.glob('.*unfinished')):
-            yield 'there are unfinished files'
+            yield 'there are tmp files'
 
     def run(self, kills: int) -> int:
         """Kills so many times, each kind in its turn; gives the number of runs that ended in something else."""

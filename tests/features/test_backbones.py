@@ -3,14 +3,14 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from skd_mm.features import Network, backbone_stages, match_stages
+from skd_mm.features import FeatureExtractor, backbone_stages, match_stages
 from tests.helpers import batch, network
 
 
 def stages(backbone, side=32):
     init_default_scope('mmpretrain')
     model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling'))).eval()
-    found = backbone_stages(Network(model), lambda: model(torch.zeros(1, 3, side, side), mode='tensor'))
+    found = backbone_stages(FeatureExtractor(model), lambda: model(torch.zeros(1, 3, side, side), mode='tensor'))
     return {name: tuple(output.shape[1:]) for name, output in found}
 
 
@@ -44,7 +44,7 @@ def test_backbones_without_known_stages_say_so():
 
     for model, words in ((Flat(), r'has no backbone'), (Flat(backbone=nn.Conv2d(3, 4, 1)), 'no list of stages')):
         with pytest.raises(ValueError, match=f'{words}.*name the spots one by one'):
-            backbone_stages(Network(model, 'teacher'), lambda model=model: model(torch.zeros(1, 3, 4, 4)))
+            backbone_stages(FeatureExtractor(model, 'teacher'), lambda model=model: model(torch.zeros(1, 3, 4, 4)))
 
 
 def outputs(**sides):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from skd_mm.features import Execution, Network
+from skd_mm.features import Execution, FeatureExtractor
 from tests.helpers import SPOTS, batch, build_distiller, calls, network, total, unet
 
 # The graph is captured as for any backend, and then run as it is.
@@ -27,9 +27,9 @@ def chain():
     return nn.ModuleDict(dict(model=nn.Sequential(Block(), nn.Sequential(Block(), nn.Dropout(0.5)), Block())))
 
 
-def paths(execution, model, looked_into=()):
+def paths(execution, model, hooked=()):
     names = {module: name for name, module in model.named_modules()}
-    return [names[module] for module, _ in execution.forwards(model, looked_into)]
+    return [names[module] for module, _ in execution.forwards(model, hooked)]
 
 
 def test_what_is_looked_into_is_run_as_it_is():
@@ -52,7 +52,8 @@ def run(model, execution, steps=3):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(steps):
         x = torch.randn(2, 3, 4, 4)
-        output, features = Network(model, execution=execution).run(lambda x=x: model['model'](x), capture=['model.1'])
+        extractor = FeatureExtractor(model, execution=execution)
+        output, features = extractor.run(lambda x=x: model['model'](x), capture=['model.1'])
         (output.square().mean() + features['model.1'].mean()).backward()
         found += [output.detach(), features['model.1'].detach(), *(p.grad.clone() for p in model.parameters())]
         optimizer.step()
@@ -68,7 +69,7 @@ def test_activations_that_are_computed_anew_are_the_same_to_the_bit():
 
 def test_blocks_are_run_again_in_the_backward_only_where_they_learn():
     model = chain()
-    network_ = Network(model, execution=Execution(gradient_checkpointing=True))
+    network_ = FeatureExtractor(model, execution=Execution(gradient_checkpointing=True))
 
     def count():
         with calls(model) as counts:
@@ -101,7 +102,7 @@ def test_a_copy_runs_its_own_modules():
     execution = Execution(compile=QUICK)
     model = chain().eval()
     x = torch.randn(2, 3, 4, 4)
-    one = Network(model, execution=execution)
+    one = FeatureExtractor(model, execution=execution)
     before = one.run(lambda: model['model'](x))[0]
     other = copy.deepcopy(one)
     for parameter in other.model.parameters():

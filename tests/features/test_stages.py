@@ -3,7 +3,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from skd_mm.features import Network, split_stages
+from skd_mm.features import FeatureExtractor, split_stages
 from tests.helpers import SPOTS, UNET_SPOTS, network, unet
 
 NORM = dict(type='BN')
@@ -14,7 +14,7 @@ def split(cfg, cuts, scope='mmseg', side=64, training=False):
     model = MODELS.build(cfg)
     model.train(training)
     image = torch.zeros(1, 3, side, side)
-    stages, features = split_stages(Network(model), lambda: model(image, mode='tensor'), cuts)
+    stages, features = split_stages(FeatureExtractor(model), lambda: model(image, mode='tensor'), cuts)
     return model, stages, features
 
 
@@ -157,7 +157,7 @@ class Mixed(nn.Module):
 
 def test_parameters_beside_children_and_modules_without_parameters_have_their_place():
     model = nn.Sequential(Mixed(), nn.Conv2d(4, 2, 1))
-    stages, _ = split_stages(Network(model), lambda: model(torch.zeros(1, 3, 4, 4)), ['0.second'])
+    stages, _ = split_stages(FeatureExtractor(model), lambda: model(torch.zeros(1, 3, 4, 4)), ['0.second'])
     assert stages[0].name == '0.second'
     assert {'0.first', '0.drop', '0.second'} <= set(stages[0].modules)  # its dropout is in training mode with it
     assert '0.last' in stages[1].modules and '1' in stages[1].modules

@@ -15,5 +15,5 @@ def test_progressive_mixes_features_soft_labels_and_ground_truth_on_more_and_mor
     assert learnt == [{f'spots.{SPOTS[0]}.loss'}, *[{f'spots.{SPOTS[1]}.loss'} | mixed] * 2,
                       *[{f'spots.{SPOTS[2]}.loss'} | mixed] * 2, *[mixed] * 3]
     # Whoever sees the ground truth is judged by it.
-    measures = [record['measure'] for record in runner.train_loop.checkpoints.best.values()]
+    measures = [record['metric'] for record in runner.train_loop.checkpoints.best.values()]
     assert measures == ['spot_loss', 'mIoU', 'mIoU', 'mIoU']

@@ -279,7 +279,7 @@ def test_an_epoch_based_config_of_mmpretrain(tmp_path, tool, cache):
     runner = train(read)
     assert runner.iter == 4 * 2 * 3
     best = runner.train_loop.checkpoints.best
-    assert best['task_head']['measure'] == 'accuracy/top1' and best['neck[-1]']['measure'] == 'spot_loss'
+    assert best['task_head']['metric'] == 'accuracy/top1' and best['neck[-1]']['metric'] == 'spot_loss'
     rates = [line['lr'] for line in log_lines(tmp_path / 'run') if 'loss' in line]
     assert rates == pytest.approx(([0.05] * 3 + [0.005] * 3) * 4)
     names = (tmp_path / 'run/fraction_0.75_seed_0.txt').read_text().splitlines()[1:]

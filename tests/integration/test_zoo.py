@@ -38,7 +38,7 @@ def check_backbone_first(runner, learnt, measure, heads):
     assert learnt == [{f'spots.{stage}.loss'} for stage in stages for _ in range(2)] + [heads] * 2
     assert all(len(spot.connector) == 1 for spot in runner.model.spots.values())
     best = runner.train_loop.checkpoints.best
-    assert list(best) == [*stages, 'task_head'] and best['task_head']['measure'] == measure
+    assert list(best) == [*stages, 'task_head'] and best['task_head']['metric'] == measure
     states = [dict(load(Path(runner.work_dir, record['file']))['state_dict']) for record in best.values()]
     for stage, before, after in zip([*stages[1:], None], states[:-1], states[1:], strict=True):
         moved = differing(before, after)

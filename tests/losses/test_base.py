@@ -3,7 +3,7 @@ import torch
 
 import skd_mm.losses
 from skd_mm.losses import RelationalLoss, SpotLoss
-from skd_mm.losses.base import parts, precise, shapes, unit
+from skd_mm.losses.base import parts, safe_normalize, shapes, upcast
 from skd_mm.registry import LOSSES, build
 
 
@@ -40,7 +40,7 @@ def test_autocast_and_low_precision_end_at_the_loss():
 
 def test_tuples_are_features_too():
     pair = (torch.ones(2, 3).bfloat16(), torch.ones(2, 4))
-    assert [part.dtype for part in precise(pair)] == [torch.float32] * 2
+    assert [part.dtype for part in upcast(pair)] == [torch.float32] * 2
     assert parts(pair) is not None and len(parts(pair)) == 2 and parts(pair[0]) == (pair[0],)
     assert shapes(pair) == '[2, 3] and [2, 4]'
 
@@ -57,9 +57,9 @@ def test_a_relational_loss_of_too_few_samples_is_a_zero_with_a_graph_on_both_sid
 
 def test_a_vector_without_length_has_no_direction_and_no_gradient():
     vectors = torch.tensor([[3., 4.], [0., 0.], [3e-13, 4e-13], [3e-9, 4e-9]], requires_grad=True)
-    units = unit(vectors, dim=1)
+    units = safe_normalize(vectors, dim=1)
     torch.testing.assert_close(units, torch.tensor([[.6, .8], [0, 0], [0, 0], [.6, .8]]))
     (grad,) = torch.autograd.grad(units[:, 0].sum(), vectors)
     assert not grad[1:3].any()
     torch.testing.assert_close(grad[0], torch.tensor([.64, -.48]) / 5)
-    assert torch.equal(unit(vectors.t(), dim=0), units.t())
+    assert torch.equal(safe_normalize(vectors.t(), dim=0), units.t())

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from skd_mm.features import Network, split_stages
+from skd_mm.features import FeatureExtractor, split_stages
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 FILES = sorted(path for path in CONFIGS.glob('*/*cifar*.py') if path.parent.name in ('teachers', 'students'))
@@ -74,7 +74,7 @@ def build(name, **backbone):
 
 
 def run(model, names, images, **kwargs):
-    return Network(model).run(lambda: model(images, mode='tensor'), names, **kwargs)
+    return FeatureExtractor(model).run(lambda: model(images, mode='tensor'), names, **kwargs)
 
 
 @pytest.mark.parametrize('name', TABLE)
@@ -101,7 +101,7 @@ def test_stages_and_re_entry(name):
     model = build(name).eval()
     spots = [f'backbone.{module}' for module in TABLE[name][1]]
     images = torch.randn(1, 3, 32, 32)
-    stages, features = split_stages(Network(model), lambda: model(images, mode='tensor'), spots)
+    stages, features = split_stages(FeatureExtractor(model), lambda: model(images, mode='tensor'), spots)
     assert [stage.name for stage in stages] == [*spots, 'task_head']
     assert stages[-1].modules[-2:] == ('neck', 'head')
     logits, _ = run(model, (), images)

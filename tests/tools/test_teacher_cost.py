@@ -3,8 +3,8 @@ import importlib.util
 import torch
 from mmengine.config import Config
 
-from skd_mm.analysis.benchmark import quiet
-from tests.engine.test_adversarial import LWKD, MODEL
+from skd_mm.analysis.benchmark import prepare_config
+from tests.engine.optimizers.test_adversarial import LWKD, MODEL
 from tests.helpers import config
 
 
@@ -17,7 +17,8 @@ def tool(repo):
 
 def test_steps_with_and_without_a_discriminator_are_timed(repo, tmp_path):
     plain = dict(LWKD, phases=[dict(LWKD['phases'][0], spots={'logits': 1})])
-    cfgs = [quiet(config(tmp_path, model=MODEL, schedule=schedule), str(tmp_path)) for schedule in (LWKD, plain)]
+    cfgs = [prepare_config(config(tmp_path, model=MODEL, schedule=schedule), str(tmp_path))
+            for schedule in (LWKD, plain)]
     times = tool(repo).iteration_times(cfgs, iters=3, warmup=1, clock='cpu')
     assert [len(values) for values in times] == [3, 3] and min(min(values) for values in times) > 0
 

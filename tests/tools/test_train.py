@@ -5,7 +5,7 @@ import logging
 import pytest
 from mmengine.config import Config
 
-from skd_mm.engine.phase_loop import PhaseLoop
+from skd_mm.engine.loops.phase_loop import PhaseLoop
 from tests.helpers import SPOTS, config, log_lines, network
 
 MODEL = dict(type='skd_mm.Distiller', student=network(), teacher=network(6),
@@ -176,7 +176,7 @@ def test_a_teacher_is_trained_first_and_then_its_student(toy, train, tmp_path):
     assert train(with_prelude(toy, tmp_path), '--work-dir', run) == ''
     bank, = run.glob('prelude/plain-*/bank.pth')
     assert (run / 'iter_2.pth').is_file() and len(list(run.glob('*/vis_data/scalars.json'))) == 1
-    assert any('spots.logits.discriminator.judge_loss' in line for line in log_lines(run))
+    assert any('spots.logits.discriminator.discriminator_loss' in line for line in log_lines(run))
     made = bank.stat().st_mtime_ns
     assert train(with_prelude(toy, tmp_path), '--work-dir', run, '--resume') == '' and bank.stat().st_mtime_ns == made
 

@@ -56,7 +56,7 @@ def table(run: Run, keys: list[str]) -> PrettyTable:
     """A row for each phase and measure."""
     rows = PrettyTable(['phase', 'iterations', 'training seconds', 'measure', 'last', 'best', 'at iteration'])
     rows.align = 'r'
-    rows.align['phase'] = rows.align['measure'] = 'l'
+    rows.align['phase'] = rows.align['metric'] = 'l'
     for part in run.summary(keys):
         first = [part['phase'], part['iterations'], f'{part["seconds"]:.1f}']
         for name, values in part['measures'].items():

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 
-from skd_mm.analysis.benchmark import CLOCKS, Mode, quiet, synchronise
+from skd_mm.analysis.benchmark import CLOCKS, Mode, prepare_config, synchronise
 from skd_mm.distillers.networks import read_config
 from skd_mm.engine.prelude import run_prelude
 from skd_mm.utils import write_json
@@ -50,7 +50,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = [dict(config=Path(path).stem, **teacher_cost(
         cfg, args.prelude_dir, args.clock, args.train_preludes)) for path, cfg in zip(args.configs, cfgs, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
-        times = iteration_times([quiet(cfg, folder) for cfg in cfgs], args.iters, args.warmup, args.clock)
+        times = iteration_times([prepare_config(cfg, folder) for cfg in cfgs], args.iters, args.warmup, args.clock)
     for row, values in zip(rows, times, strict=True):
         row['milliseconds'] = median(values)
     print(table(rows))

@@ -206,25 +206,25 @@ def convert_all(src: Path,
     else:
         frames = segnet_frames(src)
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
+    tmp = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
     try:
         for split in SPLITS:
-            (unfinished / split).mkdir()
-            (unfinished / f'{split}annot').mkdir()
+            (tmp / split).mkdir()
+            (tmp / f'{split}annot').mkdir()
             names = [frame.name for frame in frames if frame.split == split]
-            (unfinished / f'{split}.txt').write_text('\n'.join([*names, '']))
-        work = partial(convert, out=unfinished, original=layout == 'original', size=size, link=link)
+            (tmp / f'{split}.txt').write_text('\n'.join([*names, '']))
+        work = partial(convert, out=tmp, original=layout == 'original', size=size, link=link)
         pixels = np.zeros(UNLABELLED + 1, np.int64)
         progress = ProgressBar(len(frames))
         for counts in _map(work, frames, nproc):
             pixels += counts
             progress.update()
-        unfinished.chmod(0o755)
+        tmp.chmod(0o755)
         if out.exists():
             out.rmdir()
-        unfinished.rename(out)
+        tmp.rename(out)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(tmp, ignore_errors=True)
     return {split: sum(frame.split == split for frame in frames) for split in SPLITS}, pixels
 
 

@@ -5,8 +5,8 @@ import argparse
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import MODELS, init_default_scope
 
+from skd_mm.deploy.export import student_config
 from skd_mm.distillers.networks import network_config, read_config
-from skd_mm.engine.export import student_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,0 +1,174 @@
+"""The student by itself: its config and its weights without the distiller around them."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from skd_mm.distillers.networks import build_network, find_checkpoint, load_weights, network_config
+from skd_mm.registry import SCOPE
+from skd_mm.utils import atomic_replace
+
+# What only training needs, and what selects and judges a phase.
+_TRAINING = ('prelude', 'schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
+             'auto_scale_lr', 'val_cfg', 'val_dataloader', 'val_evaluator', 'custom_hooks')
+# What the config of an exported network has, in this order: a reader sees the network first.
+_EXPORTED = ('default_scope', 'custom_imports', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator',
+             'test_cfg', 'tta_model', 'tta_pipeline', 'default_hooks', 'env_cfg', 'visualizer', 'log_level')
+
+
+def student_config(cfg: Config) -> Config:
+    """The config with which the student runs by itself.
+
+    Args:
+        cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config. It is not changed.
+
+    Returns:
+        A config whose ``model`` is the student (or the model that was there), and which has neither a schedule nor
+        anything else that only training and its validation need. A config that has a validation and no test is tested
+        on its validation data. No weights are read but those of the checkpoint it is used with: ``pretrained`` and
+        ``init_cfg`` of the type ``Pretrained`` are gone.
+
+    Raises:
+        KeyError: The config has no model, or its distiller no student.
+    """
+    cfg = copy.deepcopy(cfg)
+    outer: Any = cfg.get('model')
+    if not outer:
+        raise KeyError(f'{cfg.filename or "the config"} has no `model`')
+    model, scope = network_config(dict(cfg=cfg), 'student')
+    if outer.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', outer['data_preprocessor'])
+    if scope not in (None, cfg.get('default_scope')) and '_scope_' not in model:
+        model['_scope_'] = scope
+    cfg.model = _without_pretrained(model)
+    if cfg.get('test_dataloader') is None:
+        for key in ('dataloader', 'evaluator'):
+            cfg[f'test_{key}'] = cfg.get(f'val_{key}')
+        cfg.test_cfg = ConfigDict(type='TestLoop')
+    # A spot loss is measured on the distiller; the student alone has none.
+    metrics = cfg.test_evaluator
+    if isinstance(metrics, (list, tuple)):
+        cfg.test_evaluator = [metric for metric in metrics if metric['type'] != f'{SCOPE}.SpotLossMetric']
+    if cfg.get('default_scope') == 'mmseg' and cfg.get('visualizer') is None:
+        # mmsegmentation's inferencer, and its hook that paints predictions, ask for one.
+        cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+    for key in _TRAINING:
+        cfg.pop(key, None)
+    cfg.load_from, cfg.resume = None, False
+    return cfg
+
+
+def export_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str) -> tuple[Path, Path]:
+    """Writes the student as a config and a checkpoint that mmsegmentation and mmpretrain load by themselves.
+
+    The checkpoint is ``dict(meta=dict(dataset_meta=...), state_dict=...)``, which ``torch.load(weights_only=True)``
+    reads. Each file is whole or not there.
+
+    Args:
+        cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config.
+        checkpoint: One of its checkpoints (or a pattern, of which the newest match is taken). The student's weights
+            must be complete.
+        out_dir: Where the files go; it is made if it is not there.
+        name: The files are ``<name>.py`` and ``<name>.pth``.
+
+    Returns:
+        The paths of the config and of the checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        KeyError: The config has no model, or its distiller no student.
+        ValueError: The checkpoint is of another architecture.
+    """
+    path = find_checkpoint(checkpoint, 'student')
+    exported = exported_config(cfg)
+    network = build_network(dict(cfg=copy.deepcopy(exported)), 'student')
+    load_weights(network, path, 'student')
+    weights = dict(meta=_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),
+                   state_dict=network.state_dict())
+
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = folder / f'{name}.py', folder / f'{name}.pth'
+    tmp = [folder / f'.{file.name}.tmp' for file in files]
+    try:
+        tmp[0].write_text(exported.pretty_text)
+        torch.save(weights, tmp[1])
+        for temporary, file in zip(tmp, files, strict=True):
+            atomic_replace(temporary, file)
+    finally:
+        for temporary in tmp:
+            temporary.unlink(missing_ok=True)
+    return files
+
+
+def exported_config(cfg: Config) -> Config:
+    """The config of an exported student: the network, and what testing it and its inferencers need.
+
+    Args:
+        cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config. It is not changed.
+
+    Returns:
+        A config without a base. It imports skd_mm only if the network has parts that nobody else has; data sets and
+        measures of skd_mm are found by their prefix when a test asks for them.
+    """
+    cfg = student_config(cfg)
+    dataset = (cfg.test_dataloader or {}).get('dataset', {})
+    # mmsegmentation's inference_model reads this name, its inferencer that of the loader's data set.
+    cfg.test_pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
+    if isinstance(cfg.get('default_hooks'), dict):
+        cfg.default_hooks = {key: hook for key, hook in cfg.default_hooks.items()
+                             if not (isinstance(hook, dict) and _is_ours(hook))}
+    imports = [name for name in (cfg.get('custom_imports') or {}).get('imports') or []
+               if name.partition('.')[0] != SCOPE]
+    if _uses_ours(cfg.model):
+        imports.append(SCOPE)
+    cfg.pop('custom_imports', None)
+    if imports:
+        cfg.custom_imports = dict(imports=imports, allow_failed_imports=False)
+    return Config({key: cfg[key] for key in _EXPORTED if cfg.get(key) is not None})
+
+
+def _without_pretrained(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ConfigDict({key: _without_pretrained(part) for key, part in value.items()
+                           if not (key == 'pretrained' and isinstance(part, str)) and not _is_pretrained(key, part)})
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_pretrained(part) for part in value)
+    return value
+
+
+def _is_pretrained(key: str, value: Any) -> bool:
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return key == 'init_cfg' and any(isinstance(part, dict) and part.get('type') == 'Pretrained' for part in parts)
+
+
+def _is_ours(cfg: Mapping[str, Any]) -> bool:
+    kind = cfg.get('type')
+    name = kind if isinstance(kind, str) else getattr(kind, '__module__', '')
+    return name.partition('.')[0] == SCOPE or cfg.get('_scope_') == SCOPE
+
+
+def _uses_ours(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _is_ours(value) or any(map(_uses_ours, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_uses_ours, value))
+
+
+def _meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Classes and palette of a checkpoint as plain Python values, which every loader takes."""
+    meta = checkpoint.get('meta', {})
+    found = meta.get('dataset_meta') or {key.lower(): meta.get(key) for key in ('CLASSES', 'PALETTE')}
+    plain: dict[str, Any] = {}
+    if found.get('classes') is not None:
+        plain['classes'] = [str(name) for name in found['classes']]
+    if found.get('palette') is not None:
+        plain['palette'] = [[int(part) for part in colour] for colour in found['palette']]
+    if 'classes' not in plain:
+        print_log('the checkpoint does not name its classes, and neither will the exported one', logger='current')
+    return dict(dataset_meta=plain)

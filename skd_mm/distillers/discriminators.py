@@ -1,0 +1,142 @@
+"""The adversarial term of a spot: a discriminator, and the two who play against each other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from skd_mm.losses import Feature
+from skd_mm.losses.base import mean_of_valid, resize_labels, upcast
+
+from .spot import Modules, Spot
+
+
+class DiscriminatorInput(NamedTuple):
+    """What a discriminator judges.
+
+    Attributes:
+        student: ``[B, K]`` or ``[B, K, H, W]``, the student's softened prediction, with its graph; ``[B, K, P]`` where
+            a sample of the pixels is judged.
+        teacher: The same of the teacher.
+        labels: ``[B]``, ``[B, H, W]`` or ``[B, P]``.
+        valid: The same shape; False for pixels that do not count.
+    """
+
+    student: Tensor
+    teacher: Tensor
+    labels: Tensor
+    valid: Tensor
+
+
+class Adversary:
+    """A spot's other half: the student learns to give what the discriminator takes for the teacher's.
+
+    With ``D`` the log-odds for the teacher, ``p`` predictions softened at the temperature of the spot's loss:
+    ``L_S = softplus(-D(p_S, y))`` for the student and ``L_D = softplus(-D(p_T, y)) + softplus(D(p_S, y))`` for the
+    discriminator. LW-KD (arXiv 2005.09163) has an adversarial loss; its form is this project's design. All of it is
+    computed in float32.
+
+    Args:
+        spot: A spot with a discriminator. It owns the parameters.
+    """
+
+    def __init__(self, spot: Spot) -> None:
+        self.name = f'{spot.name}.discriminator'
+        self.spot = spot
+        self.student: Modules = spot.student
+        self.teacher: Modules = spot.teacher
+        self.needs = {'labels'}
+        self.weight = 1.0
+        self.temperature = float(getattr(spot.loss, 'temperature', 1.0))
+        self.ignore_index = int(getattr(spot.loss, 'ignore_index', 255))
+        self.pixels: int | None = getattr(spot.discriminator, 'pixels', None)
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """The network."""
+        assert self.spot.discriminator is not None
+        return self.spot.discriminator
+
+    def enable_grad(self) -> None:
+        """Lets learn what learns where this is active."""
+        self.discriminator.requires_grad_(True)
+
+    def case(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor]) -> DiscriminatorInput:
+        """Makes predictions of logits.
+
+        Args:
+            student: ``[B, K]`` or ``[B, K, H, W]``, the student's logits.
+            teacher: The same of the teacher.
+            context: With ``labels``, ``[B]`` or ``[B, H', W']``.
+
+        Returns:
+            What is to be judged.
+
+        Raises:
+            ValueError: There are no labels.
+        """
+        labels = context.get('labels')
+        if labels is None:
+            raise ValueError(f'spot {self.name!r}: a discriminator needs one label, or map of labels, an image')
+        sides: Any = self.spot.connect(student, teacher)
+        valid = torch.ones_like(labels, dtype=torch.bool)
+        if labels.dim() > 1:
+            labels = resize_labels(labels, sides[0].shape[2:])
+            valid = labels != self.ignore_index
+            labels = labels.masked_fill(~valid, 0)
+            if self.pixels is not None:
+                sides, labels, valid = _drawn(self.pixels, sides, labels.flatten(1), valid.flatten(1))
+        with torch.autocast(labels.device.type, enabled=False):
+            mine, theirs = ((upcast(side) / self.temperature).softmax(1) for side in sides)
+        return DiscriminatorInput(mine, theirs, labels, valid)
+
+    def discriminator_loss(self, case: DiscriminatorInput) -> Tensor:
+        """``L_D``, ``[B]``; the student gets no gradient."""
+        with torch.autocast(case.labels.device.type, enabled=False):
+            both = torch.cat([case.teacher.detach(), case.student.detach()])
+            teacher, student = self.discriminator(both, torch.cat([case.labels] * 2)).chunk(2)
+            return mean_of_valid(F.softplus(-teacher) + F.softplus(student), case.valid)
+
+    def generator_loss(self, case: DiscriminatorInput) -> Tensor:
+        """``L_S``, ``[B]``; the discriminator gets no gradient."""
+        with torch.autocast(case.labels.device.type, enabled=False):
+            fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+            student = functional_call(self.discriminator, fixed, (case.student, case.labels))
+            return mean_of_valid(F.softplus(-student), case.valid)
+
+
+def _drawn(count: int, sides: Sequence[Tensor], labels: Tensor, valid: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """As many pixels of each image, each as likely as any other that is valid; a mean over them is unbiased."""
+    # An image without a valid pixel gives some that are not, and so nothing.
+    chances = valid.float() + (~valid.any(1, keepdim=True)).float()
+    chosen = torch.multinomial(chances, count, replacement=True)
+    return ([side.flatten(2).gather(2, chosen[:, None].expand(-1, side.shape[1], -1)) for side in sides],
+            labels.gather(1, chosen), valid.gather(1, chosen))
+
+
+class Discriminators(nn.Module):
+    """The discriminators that learn in a phase, as one model: it has its own optimizer and data-parallel wrapper.
+
+    Args:
+        adversaries: Those that are active.
+    """
+
+    def __init__(self, adversaries: list[Adversary]) -> None:
+        super().__init__()
+        self.adversaries = adversaries
+        self.discriminators = nn.ModuleList(adversary.discriminator for adversary in adversaries)
+
+    def forward(self, cases: list[DiscriminatorInput]) -> dict[str, Tensor]:
+        """The losses of the discriminators.
+
+        Args:
+            cases: One for each.
+
+        Returns:
+            Their ``L_D`` as ``spots.<name>.discriminator_loss``, scalars.
+        """
+        return {f'spots.{adversary.name}.discriminator_loss': adversary.discriminator_loss(case).mean()
+                for adversary, case in zip(self.adversaries, cases, strict=True)}

@@ -1,0 +1,5 @@
+"""Training loops."""
+
+from .phase_loop import PhaseLoop
+
+__all__ = ['PhaseLoop']

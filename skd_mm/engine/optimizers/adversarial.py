@@ -1,0 +1,84 @@
+"""Training against a discriminator: two optimizers that take turns."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
+from torch import nn
+
+from skd_mm.distillers.discriminators import Discriminators
+
+# LW-KD's (this project's design): what a config's `optim_wrapper.discriminator` changes.
+_DISCRIMINATOR = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.999)))
+
+
+class AlternatingOptimWrapper(OptimWrapperDict):
+    """The optimizers of the student and of the discriminators, which are due in the same iterations.
+
+    Args:
+        student: The student's.
+        discriminator: The discriminators'.
+    """
+
+    def __init__(self, student: OptimWrapper, discriminator: OptimWrapper) -> None:
+        super().__init__(student=student, discriminator=discriminator)
+
+    def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:
+        """Starts the counts of both, see MMEngine's ``OptimWrapper``."""
+        for wrapper in self.values():
+            wrapper.initialize_count_status(model, cur_iter, max_iters)
+
+    def should_update(self) -> bool:
+        """Whether no gradients are waiting for more."""
+        return self['student'].should_update()
+
+
+def build_alternating(student: OptimWrapper, discriminators: Discriminators,
+                      changes: Mapping[str, Any] | None) -> AlternatingOptimWrapper:
+    """Builds the second optimizer.
+
+    Args:
+        student: The student's optimizer.
+        discriminators: The discriminators of the phase.
+        changes: What differs from Adam with lr 1e-4 and betas (.5, .999): arguments of an optimizer wrapper.
+
+    Returns:
+        Both. The discriminators' accumulates as many iterations as the student's.
+    """
+    cfg: dict[str, Any] = copy.deepcopy(_DISCRIMINATOR)
+    for key, value in (changes or {}).items():
+        whole = isinstance(value, Mapping) and key in cfg and value.get('type', cfg[key]['type']) == cfg[key]['type']
+        cfg[key] = {**cfg[key], **value} if whole else value
+    cfg.setdefault('accumulative_counts', student._accumulative_counts)
+    return AlternatingOptimWrapper(student, build_optim_wrapper(discriminators, cfg))
+
+
+def adversarial_step(model: nn.Module, discriminators: nn.Module, batch: Any,
+                     optim_wrapper: AlternatingOptimWrapper) -> dict[str, torch.Tensor]:
+    """One iteration: one forward of the student; the discriminators learn from it, and then the student from them.
+
+    Args:
+        model: The distiller, or its data-parallel wrapper.
+        discriminators: Its discriminators, or their wrapper. Each has its own, as each has a backward of its own.
+        batch: What the data loader gave.
+        optim_wrapper: Both optimizers.
+
+    Returns:
+        What is logged.
+    """
+    distiller: Any = model.module if is_model_wrapper(model) else model
+    student, discriminator = optim_wrapper['student'], optim_wrapper['discriminator']
+    with student.optim_context(model):
+        data = distiller.data_preprocessor(batch, True)
+        losses, cases = model(**data, mode='adversarial')
+    with discriminator.optim_context(discriminators):
+        judged, judged_vars = distiller.parse_losses(discriminators(cases))
+    discriminator.update_params(judged)
+    losses.update(distiller.generator_loss(cases))
+    loss, log_vars = distiller.parse_losses(losses)
+    student.update_params(loss)
+    judged_vars.pop('loss')
+    return {**log_vars, **judged_vars}

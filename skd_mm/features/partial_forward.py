@@ -1,0 +1,146 @@
+"""Entering a network behind any of its stages, with features that another network may have had a part in."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .extractor import FeatureExtractor
+from .placeholders import placeholder
+from .stages import split_stages
+
+
+@dataclass(frozen=True)
+class StageEntry:
+    """What is not run when a network is entered behind one of its stages.
+
+    Attributes:
+        end: Name of the module at the stage's end, whose output is given instead.
+        modules: Paths of the modules of the stage, each of which the forward calls.
+    """
+
+    end: str
+    modules: tuple[str, ...]
+
+
+def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends: Sequence[str]) -> list[StageEntry]:
+    """Finds how a network is entered behind each of the named modules, and tries it.
+
+    Args:
+        network: The network.
+        call: What runs it once, in eval mode, on an input that is not constant; it returns the output of the last end.
+        ends: Names of modules, in the order of the forward.
+
+    Returns:
+        One entry a stage.
+
+    Raises:
+        ValueError: The order is another one, the last end is not the network's output, or a stage reads more of the
+            network than the ends of those before it.
+    """
+    stages, _ = split_stages(network, call, ends)
+    found = [stage.name for stage in stages[:-1]]
+    if found != list(ends):
+        raise ValueError(f'the {network.role} runs its modules in the order {found}, not {list(ends)}')
+    called = {path for path, _ in network.trace(call)}
+    entries = [StageEntry(stage.name, tuple(part for path in stage.modules
+                                       for part in _parts(network, path, network.module_path(stage.name)[0], called)))
+               for stage in stages[:-1]]
+    recorded: dict[str, Any] = dict.fromkeys(recorded_paths(entries))
+    with torch.no_grad():
+        result, features = network.run(call, capture=ends, record=recorded, record_fn=placeholder)
+        given: list[Tensor] = []
+        for end in ends:
+            try:
+                again = run_from_stage(network, call, entries, given, recorded)
+            except RuntimeError:  # what stands for an output cannot be written to
+                again = torch.empty(0)
+            if not torch.equal(again, features[end]):
+                raise ValueError(
+                    f'the {network.role} ({type(network.model).__name__}) cannot be entered in front of {end!r}: what '
+                    f'leads there reads more than the features at {list(ends[:len(given)])}. Networks that can are '
+                    "those whose stages hand on nothing else: mmpretrain's and mmsegmentation's ResNets, VGG, "
+                    'MobileNetV2 and MixVisionTransformer at the ends of their stages, and the backbones of '
+                    'skd_mm.models')
+            given.append(again)
+    if not isinstance(result, Tensor) or not torch.equal(result, features[ends[-1]]):
+        raise ValueError(f'the {network.role}: {ends[-1]!r} does not give the logits; the last spot must stand at the '
+                         'module that does (`head.fc` of a linear classifier, `decode_head.conv_seg`)')
+    return entries
+
+
+def run_from_stage(network: FeatureExtractor, call: Callable[[], Any], entries: Sequence[StageEntry],
+                   given: Sequence[Tensor], recorded: Mapping[str, Any]) -> Tensor:
+    """Runs one stage.
+
+    Args:
+        network: The network.
+        call: What runs it.
+        entries: What :func:`find_stage_entries` gave.
+        given: The features at the ends of all stages before it.
+        recorded: What stands for the outputs of all modules of :func:`recorded_paths`, see :func:`placeholder`.
+
+    Returns:
+        The feature at the end of stage ``len(given)``.
+    """
+    end = entries[len(given)].end
+    replay = replayed_outputs(network, entries, given, recorded)
+    _, features = network.run(call, capture=[end], stop=True, replay=replay)
+    return features[end]
+
+
+def replayed_outputs(network: FeatureExtractor, entries: Sequence[StageEntry], given: Sequence[Tensor],
+             recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """What :meth:`FeatureExtractor.run` replays to enter a network behind its first ``len(given)`` stages."""
+    outputs: dict[str, Any] = {}
+    for entry, feature in zip(entries, given, strict=False):
+        outputs.update({path: recorded[path] for path in entry.modules})
+        path, index = network.module_path(entry.end)
+        if index is None:
+            outputs[path] = feature
+        else:
+            parts = list(recorded[path])
+            parts[index] = feature
+            outputs[path] = type(recorded[path])(parts)
+    return outputs
+
+
+@contextmanager
+def constant(model: nn.Module) -> Iterator[None]:
+    """For the time of this, a model is a function that nothing moves: eval mode, and no gradient for its parameters.
+
+    What is run in it still hands gradients on to its inputs. Checkpointed activations would be computed anew outside of
+    it, so that modules keep theirs.
+    """
+    training = [(module, module.training) for module in model.modules()]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    recomputed: list[Any] = [module for module in model.modules() if getattr(module, 'with_cp', False)]
+    model.eval()
+    model.requires_grad_(False)
+    for module in recomputed:
+        module.with_cp = False
+    try:
+        yield
+    finally:
+        for module in recomputed:
+            module.with_cp = True
+        for parameter in learning:
+            parameter.requires_grad_(True)
+        for module, mode in training:
+            module.training = mode
+
+
+def recorded_paths(entries: Sequence[StageEntry]) -> list[str]:
+    """Paths of all modules whose outputs are replayed."""
+    return [path for entry in entries for path in entry.modules]
+
+
+def _parts(network: FeatureExtractor, path: str, end: str, called: set[str]) -> list[str]:
+    """The largest modules in a module that the forward calls, the stage's end among them."""
+    if path == end or (path in called and not end.startswith(f'{path}.')):
+        return [path]
+    return [part for name, _ in network.model.get_submodule(path).named_children()
+            for part in _parts(network, f'{path}.{name}', end, called)]

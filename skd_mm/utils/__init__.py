@@ -1,0 +1,25 @@
+"""Small helpers that several rooms share."""
+
+from .files import atomic_replace, write_json
+from .messages import described, did_you_mean
+from .processes import leave_group
+from .pytree import tree_leaves, tree_map
+from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of
+from .seeding import derive_seed, seed_everything, temporary_seed
+
+__all__ = [
+           'INDEX',
+           'VALIDATION_INDEX',
+           'VIEW',
+           'atomic_replace',
+           'derive_seed',
+           'described',
+           'did_you_mean',
+           'label_of',
+           'leave_group',
+           'seed_everything',
+           'temporary_seed',
+           'tree_leaves',
+           'tree_map',
+           'write_json',
+]

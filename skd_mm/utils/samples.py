@@ -1,0 +1,27 @@
+"""What data samples carry: keys of their meta information, and their labels."""
+
+from typing import Any
+
+from torch import Tensor
+
+# Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
+INDEX = 'skd_mm_index'
+# And a validation sample in its own: files have one name in several data sets, and `sample_idx` begins anew in each.
+VALIDATION_INDEX = 'skd_mm_validation_index'
+# Which of an image's augmented views it is, where there is a bank of them.
+VIEW = 'skd_mm_view'
+
+
+def label_of(sample: Any) -> Tensor | None:
+    """The ground truth of a data sample of mmsegmentation or mmpretrain.
+
+    Args:
+        sample: The data sample.
+
+    Returns:
+        Its class, ``[]``, or map of classes, ``[H, W]``; None where there is none, or several.
+    """
+    if 'gt_sem_seg' in sample:
+        return sample.gt_sem_seg.data[0]
+    label = sample.get('gt_label')
+    return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
