@@ -40,7 +40,8 @@ from skd_mm.analysis import flops
 from skd_mm.analysis.curves import plot_curves
 from skd_mm.analysis.logs import read_run
 from skd_mm.datasets.camvid import CLASSES, PALETTE
-from skd_mm.datasets.street_scenes import MARKER, make_street_scenes
+from skd_mm.synthetic import make_street_scenes
+from skd_mm.synthetic.street_scenes.writer import MARKER
 from skd_mm.utils import write_json
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,12 +1,11 @@
 from .camvid import CamVidDataset
 from .cifar import CIFAR10, CIFAR100
 from .fraction import fraction_indices, sample_names, write_fraction
-from .street_scenes import make_street_scenes
 from .synthetic_digits import SyntheticDigits
 from .table import SklearnTable
 from .transforms import ResizeMask
 
 __all__ = [
     'CIFAR10', 'CIFAR100', 'CamVidDataset', 'ResizeMask', 'SklearnTable', 'SyntheticDigits', 'fraction_indices',
-    'make_street_scenes', 'sample_names', 'write_fraction'
+    'sample_names', 'write_fraction'
 ]

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from skd_mm.datasets import fraction_indices, make_street_scenes
+from skd_mm.datasets import fraction_indices
 from skd_mm.datasets.camvid import CLASSES, PALETTE, CamVidDataset
+from skd_mm.synthetic import make_street_scenes
 from tools.analysis_tools import browse_dataset
 
 SEGMENTATION = """

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from skd_mm.datasets import make_street_scenes
+from skd_mm.synthetic import make_street_scenes
 
 NETWORK = "dict(type='EncoderDecoder', _scope_='mmseg', data_preprocessor=dict(type='SegDataPreProcessor'), " \
     "backbone=dict(type='skd_mm.ResNet', depth={depth}, width=0.125), " \
