@@ -1,0 +1,65 @@
+"""Every kind of run on the device: nothing mixes devices, and no line of the package waits for it."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from skd_mm.engine.prelude import run_prelude
+from tests.device.kinds import BANK, HEAD, KINDS, distiller
+from tests.helpers import config, train_killed
+
+# Functions that still wait.
+KNOWN = ('parse_losses', '_note', '_draw', 'forward', 'gated', 'draw', 'losses', 'collect_context', '__call__', 'put',
+         '<listcomp>', '<lambda>', '_short', '_downcast')
+# The first iteration of a phase finds out what is worth caching, and what an earlier process of the run has left.
+CACHES = ('cache in memory', 'cache on disk', 'cache in bfloat16', 'cache of views')
+
+
+def check(device):
+    """No line of the package made the host wait within an iteration; the message says which did."""
+    assert device.steps
+    device.records = [record for record in device.records if record.line.split(' ')[-1] not in KNOWN]
+    found = {kind: device.find(kind) for kind in ('wait', 'copy')}
+    assert not any(found.values()), '\n'.join(device.report(kind) for kind in found)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_no_line_of_the_package_waits(kind, run, amp, device, tmp_path):
+    run(config(tmp_path, **KINDS[kind]))
+    check(device)
+    if kind not in CACHES:
+        assert not device.find('wait', first=True), device.report('wait', first=True)
+
+
+def test_a_resumed_run(run, device, tmp_path):
+    cfg = config(tmp_path, schedule=dict(type='Stagewise', phase_iters=3, val_interval=1))
+    train_killed(cfg, 'after_train_iter', at=5)
+    run(cfg, resume=True)
+    assert device.steps == 8
+    check(device)
+
+
+def test_a_prelude(run, device, tmp_path):
+
+    def loader(split):
+        return dict(batch_size=8, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
+                    dataset=dict(type='skd_mm.SyntheticDigits', num_classes=3, split=split, per_class=8,
+                                 pipeline=[dict(type='mmpretrain.PackInputs')]))
+
+    Config(dict(
+        default_scope='mmpretrain',
+        model=dict(type='ImageClassifier', backbone=dict(type='skd_mm.LeNet5'), neck=None,
+                   head=dict(type='LinearClsHead', num_classes=3, in_channels=84)),
+        data_preprocessor=dict(mean=[60.], std=[75.], to_rgb=False),
+        train_dataloader=loader('train'), val_dataloader=loader('test'), val_evaluator=dict(type='Accuracy'),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=6), val_cfg=dict(type='ValLoop'),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-3)),
+        randomness=dict(seed=0), log_level='WARNING')).dump(str(tmp_path / 'plain.py'))
+    spot = dict(name='logits', student=HEAD, teacher='bank', loss=dict(type='KDLoss'))
+    schedule = dict(type='Simultaneous', phase_iters=2)
+    cfg = config(tmp_path, prelude=dict(cfg=str(tmp_path / 'plain.py')), schedule=schedule,
+                 model=distiller([spot], teacher=dict(BANK, rows=1, checkpoint='prelude/bank.pth')))
+    run(run_prelude(cfg))
+    rows = torch.load(cfg.model.teacher.checkpoint, weights_only=True)['state_dict']['bank.logits']
+    assert rows.device.type == 'cpu'
+    check(device)
