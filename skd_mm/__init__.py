@@ -1,11 +1,11 @@
 """Stagewise and other knowledge distillation for the OpenMMLab stack.
 
-Importing the package mends what the installed stack needs mended (:mod:`skd_mm.compat`), before anything imports
-``mmseg``, ``mmpretrain`` or ``torchvision``, and declares the registries. The classes are registered by MMEngine when a
-registry is first asked for a ``skd_mm.<Name>``.
+Importing the package patches the installed OpenMMLab packages (:mod:`skd_mm.compat`) before anything imports ``mmseg``,
+``mmpretrain`` or ``torchvision``, and declares the registries. MMEngine registers the classes when a registry is first
+asked for a ``skd_mm.<Name>``.
 
 Raises:
-    ImportError: Neither or both lines of OpenMMLab packages are installed.
+    ImportError: Neither or both sets of OpenMMLab packages are installed.
 """
 
 from skd_mm import compat

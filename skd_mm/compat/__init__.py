@@ -1,0 +1,32 @@
+"""Patches of the packages that this toolkit builds on, in one place.
+
+Two sets of packages provide the import names ``mmengine``, ``mmcv``, ``mmseg`` and ``mmpretrain``: the maintained
+``onedl-*`` packages (the default) and the original OpenMMLab releases. ``import skd_mm`` calls :func:`apply` before
+anything imports them. Every patch fixes one fault and does nothing if that fault is absent.
+"""
+
+from .checkpoints import patch_checkpoint_loading
+from .distributed import patch_cpu_distributed
+from .imports import patch_import_messages, patch_mmcv_ops, patch_torchvision
+from .packages import INSTALL, LINES, installed_line, patch_package_names
+
+__all__ = [
+    'INSTALL', 'LINES', 'apply', 'installed_line', 'patch_checkpoint_loading', 'patch_cpu_distributed',
+    'patch_import_messages', 'patch_mmcv_ops', 'patch_package_names', 'patch_torchvision'
+]
+
+
+def apply() -> None:
+    """Apply every patch. Called once by ``import skd_mm``.
+
+    Raises:
+        ImportError: Neither or both sets of OpenMMLab packages are installed, or one is incomplete.
+    """
+    line = installed_line()
+    patch_import_messages()
+    patch_torchvision()
+    if line == 'original':
+        patch_mmcv_ops()
+    patch_package_names()
+    patch_checkpoint_loading()
+    patch_cpu_distributed()

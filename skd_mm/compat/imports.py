@@ -1,0 +1,99 @@
+"""Imports that fail, or print messages, because of a missing optional part."""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+import torch
+
+
+def patch_import_messages() -> None:
+    """Silence messages about optional parts of other packages that this toolkit does not need.
+
+    The maintained mmsegmentation and mmpretrain report a missing OneDL client as a debug message without a logger,
+    which ``print_log`` prints whatever its level. mmcv-lite warns that it lacks a compiled operator.
+    """
+    import mmengine
+    from mmengine import logging as mmengine_logging
+
+    warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``', UserWarning)
+    print_log = mmengine_logging.print_log
+    if hasattr(print_log, '__wrapped__'):
+        return
+
+    @wraps(print_log)
+    def print_log_without_debug(msg: Any, logger: Any = None, level: int = logging.INFO) -> None:
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    mmengine_logging.print_log = mmengine.print_log = print_log_without_debug
+
+
+def patch_torchvision() -> None:
+    """Declare torchvision's ``nms`` operators if its compiled extension cannot be loaded.
+
+    A torchvision built for CUDA cannot load its extension with a CPU-only torch, and then fails at import with
+    ``operator torchvision::nms does not exist``. That would break mmpretrain, and MMEngine's environment dump in every
+    Runner. The operators themselves remain unavailable, with torchvision's own error.
+    """
+    if 'torchvision' in sys.modules or (spec := importlib.util.find_spec('torchvision')) is None:
+        return
+    extension = importlib.machinery.PathFinder.find_spec('_C', spec.submodule_search_locations)
+    if extension is not None and extension.origin is not None:
+        try:
+            torch.ops.load_library(extension.origin)
+        except (ImportError, OSError):
+            pass
+    for name in ('nms', 'qnms'):
+        if not hasattr(torch.ops.torchvision, name):
+            torch.library.define(f'torchvision::{name}', '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+
+
+def patch_mmcv_ops() -> None:
+    """Make ``mmcv.ops`` importable with mmcv-lite, which lacks the compiled operators.
+
+    mmsegmentation 1.2.2 imports ``mmcv.ops`` unconditionally. The parts of it that need no compiled operator
+    (``point_sample``, the classes that configs name) work; a compiled operator raises a RuntimeError when called. The
+    finder comes last, so that a compiled ``mmcv._ext`` is always preferred.
+    """
+    if not any(isinstance(finder, MissingOpsFinder) for finder in sys.meta_path):
+        sys.meta_path.append(MissingOpsFinder())
+
+
+class MissingOpsFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finder of a placeholder for ``mmcv._ext``, every operator of which raises a clear error."""
+
+    name = 'mmcv._ext'
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        """Return the placeholder's spec, or None for any other module."""
+        return importlib.machinery.ModuleSpec(self.name, self) if fullname == self.name else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """Let Python create the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module every operator that is asked for."""
+
+        def get(name: str) -> Callable[..., Any]:
+            if name.startswith('__'):
+                raise AttributeError(name)
+            return _missing_op(name)
+
+        module.__getattr__ = get  # type: ignore[method-assign]
+
+
+def _missing_op(name: str) -> Callable[..., Any]:
+
+    def op(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"mmcv's compiled operator '{name}' is not available: mmcv-lite has none. Install mmcv with "
+                           'its operators (https://mmcv.readthedocs.io), or choose a model that does not need them')
+
+    return op
