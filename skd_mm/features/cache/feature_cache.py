@@ -52,12 +52,50 @@ class FeatureCache:
         Returns:
             ``[B, ...]``, or lists and tuples of such, by name; None where a sample is missing.
         """
-        self._open()
-        if not all(key in self._samples for key in keys):
+        if self.missing(keys):
             return None
-        samples = [self._samples[key] for key in keys]
-        return _upcast({name: tree_map(lambda *parts: _stack([part.to(device) for part in parts]),
-                                            *(sample[name] for sample in samples)) for name in samples[0]})
+        return self.read(keys, device)
+
+    def missing(self, keys: Sequence[Hashable]) -> list[int]:
+        """Return the rows of a batch that are not stored.
+
+        Args:
+            keys: One key per sample.
+
+        Returns:
+            Positions in ``keys``, ascending.
+        """
+        self._open()
+        return [row for row, key in enumerate(keys) if key not in self._samples]
+
+    def read(self, keys: Sequence[Hashable], device: torch.device | str = 'cpu', rows: Sequence[int] = (),
+             features: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Read the features of a batch.
+
+        Args:
+            keys: One key per sample, of all ``B`` samples of the batch.
+            device: Device of the result.
+            rows: Positions in ``keys`` that are taken from ``features``; all others are read from the cache.
+            features: ``[len(rows), ...]``, or trees of such, by name; rounded as stored features are.
+
+        Returns:
+            ``[B, ...]``, or trees of such, by name.
+
+        Raises:
+            KeyError: A row is neither stored nor in ``rows``.
+        """
+        self._open()
+        given: dict[int, dict[str, Any]] = {}
+        if len(rows):
+            rounded = self._downcast(features or {}, measure=False)
+            for i, row in enumerate(rows):
+                given[row] = {name: tree_map(lambda part, i=i: part[i], value) for name, value in rounded.items()}
+        samples = [given[row] if row in given else self._samples[key] for row, key in enumerate(keys)]
+        batch = {}
+        for name in samples[0]:
+            parts = [sample[name] for sample in samples]
+            batch[name] = tree_map(lambda *tensors: _stack([tensor.to(device) for tensor in tensors]), *parts)
+        return _upcast(batch)
 
     def put(self, keys: Sequence[Hashable], features: Mapping[str, Any]) -> dict[str, Any]:
         """Stores the features of a batch.
@@ -138,17 +176,20 @@ class FeatureCache:
             self._samples.update(self.files.open())
         self._opened = True
 
-    def _downcast(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def _downcast(self, features: Mapping[str, Any], measure: bool = True) -> dict[str, Any]:
         if self.dtype is None:
             return dict(features)
         kept = dict(features)
         for name, feature in features.items():
             if all(tensor.dtype == torch.float32 for tensor in tree_leaves(feature)):
-                kept[f'{name}{_SHORT}'] = tree_map(self._short, kept.pop(name))
+                kept[f'{name}{_SHORT}'] = tree_map(
+                    lambda tensor: self._short(tensor, measure), kept.pop(name))
         return kept
 
-    def _short(self, feature: Tensor) -> Tensor:
+    def _short(self, feature: Tensor, measure: bool) -> Tensor:
         short = feature.detach().to(self.dtype)
+        if not measure:
+            return short
         self._rounded += (feature.detach() - short).square().sum(dtype=torch.float64).item()
         self._whole += feature.detach().square().sum(dtype=torch.float64).item()
         return short

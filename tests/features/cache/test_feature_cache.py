@@ -32,6 +32,35 @@ def test_gives_back_what_was_put_in_in_any_batch(feature):
     assert cache.get(['a', 'd']) is None
 
 
+def test_rows_that_are_missing_are_computed_and_the_others_read():
+    cache = FeatureCache(2**20)
+    cache.put(['a', 'c'], {'x': torch.tensor([[1.], [3.]]), 'y': (torch.arange(2), )})
+    keys = ['d', 'c', 'b', 'a']
+    rows = cache.missing(keys)
+    assert rows == [0, 2]
+    new = {'x': torch.tensor([[4.], [2.]]), 'y': (torch.tensor([7, 8]), )}
+    cache.put([keys[row] for row in rows], new)
+    found = cache.read(keys, 'cpu', rows, new)
+    assert found['x'].tolist() == [[4], [3], [2], [1]] and found['y'][0].tolist() == [7, 1, 8, 0]
+    assert not cache.missing(keys) and torch.equal(cache.read(keys)['x'], found['x'])
+
+
+def test_rows_that_do_not_fit_are_read_from_what_was_computed():
+    cache = FeatureCache(4)  # one sample
+    feature = {'x': torch.tensor([[1.], [2.]])}
+    cache.put(['a', 'b'], feature)
+    assert cache.missing(['a', 'b']) == [1]
+    assert cache.read(['a', 'b'], 'cpu', [1], {'x': torch.tensor([[5.]])})['x'].tolist() == [[1], [5]]
+    with pytest.raises(KeyError):
+        cache.read(['a', 'b'])
+
+
+def test_rows_from_outside_are_rounded_as_those_that_are_stored():
+    cache, feature = FeatureCache(0, dtype=torch.bfloat16), torch.randn(2, 3)
+    found = cache.read(['a', 'b'], 'cpu', [0, 1], {'x': feature})['x']
+    assert torch.equal(found, feature.bfloat16().float()) and not torch.equal(found, feature)
+
+
 def test_keeps_no_reference_to_the_batch():
     cache = FeatureCache(2**20)
     feature = torch.ones(2, 3, requires_grad=True) * 1
