@@ -6,12 +6,28 @@ from .contrastive import CRDLoss
 from .factor import FTLoss
 from .fsp import FSPLoss
 from .hint import MSELoss
-from .logits import KDLoss
+from .logits import DKDLoss, KDLoss
 from .nst import NSTLoss
+from .pkd import PKDLoss
 from .similarity import CCLoss, PKTLoss, RKDLoss, SPLoss
 from .vid import VIDLoss
 
 __all__ = [
-    'ATLoss', 'CCLoss', 'CRDLoss', 'FSPLoss', 'FTLoss', 'Feature', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKTLoss', 'RKDLoss',
-    'RelationalLoss', 'SPLoss', 'SpotLoss', 'VIDLoss'
+    'ATLoss',
+    'CCLoss',
+    'CRDLoss',
+    'DKDLoss',
+    'FSPLoss',
+    'FTLoss',
+    'Feature',
+    'KDLoss',
+    'MSELoss',
+    'NSTLoss',
+    'PKDLoss',
+    'PKTLoss',
+    'RKDLoss',
+    'RelationalLoss',
+    'SPLoss',
+    'SpotLoss',
+    'VIDLoss',
 ]

@@ -158,6 +158,23 @@ def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
     return values.masked_fill(~valid, 0).flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)
 
 
+def kl_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
+    """Return ``T^2 · KL(softmax(z_T / T) || softmax(z_S / T))`` along a dimension.
+
+    Args:
+        student: Scores ``z_S`` of any shape.
+        teacher: Scores ``z_T``, the same shape.
+        temperature: ``T``.
+        dim: The dimension of the softmax.
+
+    Returns:
+        The same shape without ``dim``, in nats times ``T^2``.
+    """
+    log_student = F.log_softmax(student / temperature, dim=dim)
+    log_teacher = F.log_softmax(teacher / temperature, dim=dim)
+    return temperature**2 * F.kl_div(log_student, log_teacher, reduction='none', log_target=True).sum(dim)
+
+
 def require_maps(name: str, student: Tensor, teacher: Tensor) -> None:
     """Refuses features that are not maps of the same positions.
 

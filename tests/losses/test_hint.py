@@ -10,6 +10,15 @@ def test_the_mean_squared_error_of_every_sample():
     assert MSELoss()(student, teacher).tolist() == [4., 1.]  # 4² / 4 values, and 1
 
 
+def test_the_sum_of_the_squared_errors_of_every_sample():
+    student, teacher = torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2)
+    torch.testing.assert_close(MSELoss('sum')(student, teacher), 12 * MSELoss()(student, teacher))
+    half = torch.full((1, 1, 300, 300), 3., dtype=torch.float16)
+    assert MSELoss('sum')(half, torch.zeros_like(half)).item() == 810000
+    with pytest.raises(ValueError, match="`reduction` must be 'mean' or 'sum', not 'max'"):
+        MSELoss('max')
+
+
 def test_the_mean_over_the_batch_is_torchs_loss():
     student, teacher = torch.randn(2, 3, 5, 4, 4).unbind()
     loss = MSELoss()(student, teacher)
