@@ -16,7 +16,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from skd_mm.analysis.plan import plan
-from skd_mm.config.checks import check_config
+from skd_mm.config import check_config
 from skd_mm.datasets.seeded import DataError
 from skd_mm.distillers.networks import find_config
 from skd_mm.engine.prelude import run_prelude

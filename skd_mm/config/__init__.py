@@ -1,5 +1,5 @@
 """Checks of the names and values in a config, before anything is built."""
 
-from .checks import check_config
+from .check import ConfigError, check_config
 
-__all__ = ['check_config']
+__all__ = ['ConfigError', 'check_config']

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from skd_mm.config.checks import ConfigError, check_config
+from skd_mm.config import ConfigError, check_config
 from tests.helpers import SPOTS, config, network
 
 SPOT = dict(student=SPOTS[0], loss=dict(type='MSELoss'), connector=dict(type='Conv1x1'))
@@ -114,20 +114,22 @@ def test_spots(tmp_path, changes, path, meant):
      'model.spots[0].student must be the name of a module, or a list of names, not 3'),
     ({'model.spots': [dict(SPOT, teacher=[])]},
      'model.spots[0].teacher must be the name of a module, or a list of names, not []'),
-    ({'model.spots': [dict(student=SPOTS[0], name=1e30)]}, 'model.spots[0].name must be a text, not 1e+30'),
+    ({'model.spots': [dict(student=SPOTS[0], name=1e30)]}, 'model.spots[0].name must be a string, not 1e+30'),
     ({'log_level': ''}, "log_level must be one of ['CRITICAL', 'FATAL', 'ERROR', 'WARN', 'WARNING', 'INFO', 'DEBUG', "
      "'NOTSET'], not ''"),
-    ({'randomness.seed': ''}, "randomness.seed must be a whole number from 0 to 4294967295, or None for any, not ''"),
-    ({'randomness.seed': -1}, 'randomness.seed must be a whole number from 0 to 4294967295, or None for any, not -1'),
+    ({'randomness.seed': ''},
+     "randomness.seed must be an integer from 0 to 4294967295, or None for a random one, not ''"),
+    ({'randomness.seed': -1},
+     'randomness.seed must be an integer from 0 to 4294967295, or None for a random one, not -1'),
     ({'model.spots': [3]}, 'model.spots[0] must be the name of a module or a dict, not 3'),
     ({'model.student': 'a.py'}, "model.student must be a dict, such as dict(cfg='path/to/config.py'), not 'a.py'"),
-    ({'train_dataloader.batch_size': '4'}, "train_dataloader.batch_size must be a whole number from 1 on, not '4'"),
-    ({'train_dataloader.batch_size': True}, 'train_dataloader.batch_size must be a whole number from 1 on, not True'),
+    ({'train_dataloader.batch_size': '4'}, "train_dataloader.batch_size must be an integer of at least 1, not '4'"),
+    ({'train_dataloader.batch_size': True}, 'train_dataloader.batch_size must be an integer of at least 1, not True'),
     ({'train_dataloader.sampler': []}, 'train_dataloader.sampler must be a dict with a `type`, not []'),
     ({'model.student': None},
-     "model.student is missing: the network that learns, such as dict(cfg='path/to/config.py')"),
+     "model.student is missing: the network to train, such as dict(cfg='path/to/config.py')"),
     ({'schedule': dict(type='Phases', phase_epochs=1, phases=[3])}, 'schedule.phases[0] must be a dict, not 3'),
-    ({'train_dataloader.num_workers': -1}, 'train_dataloader.num_workers must be a whole number from 0 on, not -1'),
+    ({'train_dataloader.num_workers': -1}, 'train_dataloader.num_workers must be an integer of at least 0, not -1'),
     ({'model.student.test_cfg': []}, 'model.student.test_cfg must be a dict, not []'),
     ({'train_dataloader.dataset': []}, 'train_dataloader.dataset must be a dict with a `type`, not []'),
     ({'train_dataloader.dataset.pipeline': [[]]}, 'train_dataloader.dataset.pipeline[0] must be a dict with a `type`, '
@@ -135,7 +137,7 @@ def test_spots(tmp_path, changes, path, meant):
     ({'train_cfg': True}, 'train_cfg must be a dict, not True'),
     ({'custom_hooks': [dict(interval=3)]}, 'custom_hooks[0] has no `type`'),
     ({'custom_hooks': ['EMAHook']}, "custom_hooks[0] must be a dict with a `type`, not 'EMAHook'")])
-def test_what_is_of_the_wrong_kind(tmp_path, changes, words):
+def test_values_of_the_wrong_kind(tmp_path, changes, words):
     cfg = config(tmp_path)
     if changes.keys() & {'schedule', 'train_cfg'}:
         cfg.update(changes)
@@ -144,7 +146,7 @@ def test_what_is_of_the_wrong_kind(tmp_path, changes, words):
     assert complaint(cfg) == words
 
 
-def test_all_faults_are_said_at_once(tmp_path):
+def test_all_errors_are_reported_together(tmp_path):
     with pytest.raises(ConfigError) as caught:
         check_config(config(tmp_path, {'schedule.phase_epoch': 2, 'model.spot': [], 'schedul': 1}))
     assert [line.partition(':')[0] for line in str(caught.value).splitlines()] == [
@@ -178,10 +180,10 @@ def test_the_spots_of_a_backbone(tmp_path):
     assert check_config(config(tmp_path, {'model.spots': 'backbone'})) == []
 
 
-def test_without_a_scope_it_is_said_that_there_is_none(tmp_path):
+def test_a_missing_scope_is_mentioned(tmp_path):
     cfg = config(tmp_path, {'val_evaluator.type': 'IoUMetrc'})
     cfg.default_scope = None
-    with pytest.raises(ConfigError, match='the config has no `default_scope`, in which to look for more'):
+    with pytest.raises(ConfigError, match='the config has no `default_scope` to look for more names in'):
         check_config(cfg)
 
 
@@ -190,7 +192,7 @@ def test_a_name_of_ones_own_is_no_fault(tmp_path):
     assert check_config(cfg) == []
 
 
-def test_a_config_of_no_distillation_is_only_told(tmp_path):
+def test_a_plain_config_only_gets_a_warning(tmp_path):
     plain = config(tmp_path, model=network(), models=dict())
     plain.pop('schedule')
     assert check_config(plain) == ["models: there is no such key; did you mean 'model'?"]
@@ -206,7 +208,11 @@ def configs(folder):
 @pytest.mark.slow
 def test_no_config_of_this_toolkit_is_refused(repo):
     for path in configs(repo / 'configs')[::10]:
-        assert check_config(Config.fromfile(path)) == [], path
+        cfg = Config.fromfile(path)
+        if path.parent.name == 'students':  # a network and its data, for distillations to inherit
+            for key in ('train_dataloader', 'train_cfg', 'optim_wrapper'):
+                cfg.pop(key, None)
+        assert check_config(cfg) == [], path
 
 
 @pytest.mark.slow

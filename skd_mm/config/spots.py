@@ -1,0 +1,67 @@
+"""The check of spots: modules, losses, connectors, memories and discriminators."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from skd_mm.distillers.spot import KEYS
+from skd_mm.losses import SpotLoss
+from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, SCOPE
+
+from .component import check_component
+from .names import find_class, unknown_keys
+
+_COMPONENTS = {'loss': LOSSES, 'memory': MEMORIES, 'discriminator': MODELS, 'connector': CONNECTORS,
+               'teacher_connector': CONNECTORS, 'teacher_decoder': CONNECTORS}
+
+
+def check_spots(cfg: Any) -> Iterator[str]:
+    """Check ``model.spots``.
+
+    Args:
+        cfg: A list of spots, or ``'backbone'``.
+
+    Yields:
+        Errors, each with its path.
+    """
+    if isinstance(cfg, str):
+        if cfg != 'backbone':
+            yield f"model.spots must be a list of spots, or 'backbone', not {cfg!r}"
+    elif not isinstance(cfg, list | tuple):
+        yield f'model.spots must be a list of spots, not {cfg!r}'
+    else:
+        for i, spot in enumerate(cfg):
+            yield from _check_spot(spot, f'model.spots[{i}]')
+
+
+def _check_spot(cfg: Any, path: str) -> Iterator[str]:
+    if isinstance(cfg, str):
+        return
+    if not isinstance(cfg, Mapping):
+        yield f'{path} must be the name of a module or a dict, not {cfg!r}'
+        return
+    yield from unknown_keys(cfg, KEYS, path, 'a spot')
+    if not isinstance(cfg.get('name', ''), str):
+        yield f'{path}.name must be a string, not {cfg["name"]!r}'
+    for side in ('student', 'teacher'):
+        if not _names_modules(cfg.get(side, '')):
+            yield f'{path}.{side} must be the name of a module, or a list of names, not {cfg[side]!r}'
+    for key, registry in _COMPONENTS.items():
+        is_auto = registry is CONNECTORS and cfg.get(key) == 'auto'
+        if not is_auto:
+            yield from check_component(registry, cfg.get(key), f'{path}.{key}', SCOPE,
+                                       single=registry is not CONNECTORS)
+    yield from _check_loss(cfg.get('loss'), f'{path}.loss')
+
+
+def _names_modules(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(name, str) for name in value)
+    return isinstance(value, str)
+
+
+def _check_loss(cfg: Any, path: str) -> Iterator[str]:
+    """Refuse a loss that lacks the interface of :class:`SpotLoss`."""
+    kind = find_class(LOSSES, cfg.get('type'), SCOPE) if isinstance(cfg, Mapping) else None
+    if isinstance(kind, type) and not issubclass(kind, SpotLoss):
+        yield (f'{path}.type: {kind.__name__} is a {kind.__bases__[0].__name__} and no loss of a spot: derive it from '
+               'skd_mm.losses.SpotLoss and implement `compare(student, teacher)`, which returns one value per sample')
