@@ -13,6 +13,7 @@ model = dict(
     spots='backbone')  # one at the end of each stage of the backbone
 
 schedule = dict(type='BackboneFirst', phase_epochs=20, val_interval=1)
+train_cfg = dict(_delete_=True, type='skd_mm.PhaseLoop')
 # Begins anew in each phase, and is as long as the phase.
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=1e-4))
 param_scheduler = dict(_delete_=True, type='OneCycleLR', eta_max=1e-3, by_epoch=False)

@@ -41,6 +41,7 @@ from .probing import features_at, pooled_feature, probe, stage_entries, stage_pa
 from .routed import Branch, multi_path
 from .samples import collect_context, equal, sample_keys
 from .spot import Reconstruction, Spot, module_names, select_features, spot_configs
+from .training_loop import check_training_loop
 
 ALL = 'all'
 _TASK_LOSS = 'task.loss'  # what mmpretrain's heads call `loss`: under that name the log has the sum of all
@@ -428,7 +429,12 @@ class Distiller(BaseModel):
         return super()._apply(fn, recurse)
 
     def init_weights(self) -> None:
-        """Initialises the student as its config says, then loads its checkpoint if it has one."""
+        """Initialise the student as its config says, then load its checkpoint if it has one.
+
+        Raises:
+            RuntimeError: The config has a ``schedule`` and the Runner's training loop ignores it.
+        """
+        check_training_loop()
         super().init_weights()
         if self.student_checkpoint is not None:
             load_weights(self.student, self.student_checkpoint, 'student')

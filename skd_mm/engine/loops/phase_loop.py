@@ -21,6 +21,7 @@ from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
 from skd_mm.datasets.sample_cache import PhaseLoader, SampleCache, ValidationLoader
 from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic
+from skd_mm.distillers.training_loop import FOLLOWS_SCHEDULE
 from skd_mm.engine.hooks.keep_rate_hook import KeepRateHook
 from skd_mm.engine.hooks.phase_checkpoint_hook import PhaseCheckpointHook
 from skd_mm.engine.hooks.phase_hook import PhaseHook
@@ -87,6 +88,7 @@ class PhaseLoop(BaseLoop):
             raise TypeError(f'PhaseLoop trains a skd_mm.Distiller, not a {type(distiller).__name__}; a plain model is '
                             "trained with MMEngine's own loops")
         self.distiller = distiller
+        runner.message_hub.update_info(FOLLOWS_SCHEDULE, True, resumed=False)
         self.loader_cfg = dataloader
         self.dataset = build_dataset(dataloader['dataset'], 'train_dataloader.dataset')
         classes = (getattr(self.dataset, 'metainfo', None) or {}).get('classes') or ()
