@@ -3,6 +3,8 @@
 from .attention import ATLoss
 from .base import Feature, RelationalLoss, SpotLoss
 from .contrastive import CRDLoss
+from .cwd import CWDLoss
+from .dist import DISTLoss
 from .factor import FTLoss
 from .fsp import FSPLoss
 from .hint import MSELoss
@@ -16,6 +18,8 @@ __all__ = [
     'ATLoss',
     'CCLoss',
     'CRDLoss',
+    'CWDLoss',
+    'DISTLoss',
     'DKDLoss',
     'FSPLoss',
     'FTLoss',
