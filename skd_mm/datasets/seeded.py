@@ -1,4 +1,4 @@
-"""Samples whose random augmentation depends on nothing but where they stand in the run."""
+"""Training samples whose order and augmentation depend only on their position in the run."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
 
-from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, derive_seed, seed_everything
+from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, derive_seed, plain_datasets, seed_everything
 
 Key = tuple[int, ...]
 
-# Transforms that give the same image each time. One that is not named here may be random.
+# Transforms that give the same image each time. Any other transform may be random.
 _DETERMINISTIC = {
     'LoadImageFromFile', 'LoadAnnotations', 'LoadImageFromNDArray', 'Resize', 'Pad', 'Normalize', 'CenterCrop',
     'ResizeEdge', 'ResizeMask', 'PackSegInputs', 'PackInputs', 'PackClsInputs', 'ImageToTensor', 'ToTensor'
@@ -19,21 +19,21 @@ _DETERMINISTIC = {
 
 
 class DataError(RuntimeError):
-    """A sample cannot be read, or its transforms fail on it."""
+    """A sample cannot be read, or one of its transforms fails."""
 
 
 class NamedDataset(Dataset):
-    """Numbers the samples, and says which one it is that cannot be read.
+    """Data set that numbers its samples and names the one that cannot be read.
 
-    Each data sample carries its index, under the name that ``index_name`` says. What else is asked for, the data set
-    answers: hooks look at its classes and labels.
+    Each data sample carries its index as the meta information :attr:`index_name`. All other attributes are those of
+    the wrapped data set, since hooks look at its classes and labels.
 
     Args:
         dataset: The data set.
         kind: What its samples are called in messages. Defaults to ``'validation'``.
 
     Raises:
-        DataError: From ``[]``, where a sample cannot be read; it names the file.
+        DataError: From ``[]``, if a sample cannot be read; the message names its file.
     """
 
     index_name = VALIDATION_INDEX
@@ -43,14 +43,14 @@ class NamedDataset(Dataset):
         self.kind = kind
 
     def __getattr__(self, name: str) -> Any:
-        # What Python and PyTorch look for is this one's own, as is `dataset`, also of a copy that is not filled yet.
+        # Names that Python and PyTorch look up are never forwarded, nor is `dataset`, which a copy lacks at first.
         if name == 'dataset' or name.startswith('_'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
     @property
     def metainfo(self) -> Any:
-        """The data set's classes, palette and the like."""
+        """Classes, palette and the like of the wrapped data set."""
         return getattr(self.dataset, 'metainfo', {})
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class NamedDataset(Dataset):
         return sample
 
     def _file(self, index: int) -> str:
-        """The file behind a sample, for messages."""
+        """Return the file of a sample, for messages."""
         try:
             return f' ({self.dataset.get_data_info(index)["img_path"]})'
         except (AttributeError, KeyError):
@@ -75,17 +75,17 @@ class NamedDataset(Dataset):
 
 
 class SeededDataset(NamedDataset):
-    """Gives every sample a random state of its own.
+    """Data set that seeds the random generators for every sample.
 
-    A loader that is started in the middle of an epoch then gives the same images as one that ran from its start, and
-    the number of workers makes no difference. Each data sample carries its index as ``skd_mm_index``, and the number of
-    its view as ``skd_mm_view`` where there is a bank of them.
+    A loader that starts in the middle of an epoch then gives the same images as one that ran from the start of it,
+    whatever the number of workers is. Each data sample carries its index as ``skd_mm_index``, and the number of its
+    view as ``skd_mm_view`` if there are several.
 
     Args:
         dataset: The data set; its pipeline may use the global generators of Python, NumPy and PyTorch.
 
     Raises:
-        DataError: From ``[]``, where a sample cannot be read; it names the file.
+        DataError: From ``[]``, if a sample cannot be read; the message names its file.
     """
 
     index_name = INDEX
@@ -102,30 +102,61 @@ class SeededDataset(NamedDataset):
         return sample
 
 
-class PhaseSampler(Sampler[Key]):
-    """The samples of one phase, epoch after epoch without an end.
+def slot_groups(indices: Sequence[int], slots: int, seed: int, phase: int) -> list[np.ndarray]:
+    """Deal the samples of a phase out to the slots of a batch.
 
-    An epoch has ``floor(N / global batch)`` batches of a fresh permutation. Each batch is dealt out to the processes
-    in order, so that two processes with half the batch each see what one process sees.
+    A sample belongs to one slot for the whole phase. If the number of samples is a multiple of ``slots``, it is the
+    same slot in all phases; if not, the remaining samples, fewer than ``slots``, move to other slots in each phase.
 
     Args:
-        indices: Indices into the data set.
-        batch_size: Samples a batch and process.
-        seed: Of the run.
+        indices: Indices of the samples, ``[N]``.
+        slots: Samples per batch, over all processes.
+        seed: Seed of the run.
         phase: Number of the phase.
-        start: Batches to begin behind, when a run is resumed; nothing is loaded for them.
+
+    Returns:
+        For each slot the indices of its samples: ``floor(N / slots)`` of them, or one more.
+    """
+    order = np.random.RandomState(derive_seed(seed, 'slots')).permutation(indices)
+    whole = len(order) - len(order) % slots
+    groups = list(order[:whole].reshape(-1, slots).T)
+    chosen = np.random.RandomState(derive_seed(seed, 'slots', phase)).permutation(slots)
+    for slot, index in zip(chosen, order[whole:], strict=False):
+        groups[slot] = np.append(groups[slot], index)
+    return groups
+
+
+class PhaseSampler(Sampler[Key]):
+    """Samples of one phase, epoch after epoch without an end.
+
+    An epoch has ``floor(N / global batch)`` batches. Each slot of the global batch has a group of samples of its own
+    (see :func:`slot_groups`) and draws them in a new random order in each epoch. Each process has consecutive slots.
+    This gives two guarantees at once, which a permutation of all samples cannot give:
+
+    - A sample belongs to one process for the whole phase, so its features are cached there and nowhere else.
+    - The global batch of an iteration, and the order of samples in it, do not depend on the number of processes: two
+      processes with half the batch each see what one process sees.
+
+    Samples of one slot never meet in a batch. If N is no multiple of the global batch, an epoch omits some samples of
+    the larger groups, others in each epoch.
+
+    Args:
+        indices: Indices of the samples in the data set, ``[N]``.
+        batch_size: Samples per batch and process.
+        seed: Seed of the run, the same on all processes.
+        phase: Number of the phase.
+        start: Batches to skip when a run is resumed; nothing is loaded for them. Defaults to 0.
         rank: Number of this process. Defaults to 0.
-        world_size: How many there are. Defaults to 1.
-        views: Number of random states that a sample has, which take turns by epoch; a key then ends with the number of
-            the view. None (the default) gives a sample a fresh one in every epoch.
+        world_size: Number of processes. Defaults to 1.
+        views: Number of random states per sample, which alternate by epoch; a key then ends with the number of the
+            view. None (the default) gives a sample a new random state in every epoch.
 
     Raises:
-        ValueError: There are fewer samples than one global batch takes.
+        ValueError: There are fewer samples than one global batch.
     """
 
     def __init__(self, indices: Sequence[int], batch_size: int, seed: int, phase: int, start: int = 0, rank: int = 0,
                  world_size: int = 1, views: int | None = None) -> None:
-        self.indices = np.asarray(indices)
         self.batch_size = batch_size
         self.seed = seed
         self.phase = phase
@@ -133,55 +164,89 @@ class PhaseSampler(Sampler[Key]):
         self.rank = rank
         self.world_size = world_size
         self.views = views
-        self.batches = len(indices) // (batch_size * world_size)
+        slots = batch_size * world_size
+        self.batches = len(indices) // slots
         if not self.batches:
             raise ValueError(f'{len(indices)} training samples are fewer than one batch ({batch_size} samples × '
                              f'{world_size} processes); use a larger fraction or a smaller batch_size')
+        first = rank * batch_size
+        # Copies, since a view would keep the samples of all processes in memory.
+        self._groups = [group.copy() for group in slot_groups(indices, slots, seed, phase)[first:first + batch_size]]
 
     def __len__(self) -> int:
+        """Return the samples per epoch of this process."""
         return self.batches * self.batch_size
 
     def samples(self) -> Iterator[Key]:
-        """What the phase has in all, in any epoch: ``(index, )`` or ``(index, view)``."""
-        for index in self.indices:
-            yield from [(int(index), )] if self.views is None else [(int(index), view) for view in range(self.views)]
+        """Iterate over all samples of this process in any epoch, as ``(index, )`` or ``(index, view)``."""
+        for group in self._groups:
+            for index in group.tolist():
+                if self.views is None:
+                    yield (index, )
+                else:
+                    yield from ((index, view) for view in range(self.views))
 
     def __iter__(self) -> Iterator[Key]:
         epoch, batch = divmod(self.start, self.batches)
         while True:
-            order = np.random.RandomState(derive_seed(self.seed, self.phase, epoch)).permutation(self.indices)
+            order = self._order(epoch)
             for i in range(batch, self.batches):
-                first = (i * self.world_size + self.rank) * self.batch_size
-                for position in range(first, first + self.batch_size):
-                    index = int(order[position])
-                    if self.views is None:
-                        yield index, derive_seed(self.seed, self.phase, epoch, position)
-                    else:
-                        view = epoch % self.views
-                        yield index, derive_seed(self.seed, 'view', index, view), view
+                yield from self._keys(epoch, i, order[i].tolist())
             epoch, batch = epoch + 1, 0
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Return the indices of an epoch, ``[batches, batch_size]``."""
+        columns = []
+        for slot, group in enumerate(self._groups, self.rank * self.batch_size):
+            random = np.random.RandomState(derive_seed(self.seed, self.phase, epoch, 'slot', slot))
+            columns.append(random.permutation(group)[:self.batches])
+        return np.stack(columns, axis=1)
+
+    def _keys(self, epoch: int, batch: int, indices: list[int]) -> Iterator[Key]:
+        first = (batch * self.world_size + self.rank) * self.batch_size
+        for position, index in enumerate(indices, first):
+            if self.views is None:
+                yield index, derive_seed(self.seed, self.phase, epoch, position)
+            else:
+                view = epoch % self.views
+                yield index, derive_seed(self.seed, 'view', index, view), view
 
 
 def check_deterministic(dataset: Any, data_preprocessor: Any, views: int | None = None) -> None:
-    """Refuses a data set whose images are different each time they are read.
+    """Refuse a data set whose images differ from one reading to the next.
 
     Args:
-        dataset: The data set; a ``ConcatDataset`` is opened.
-        data_preprocessor: The student's, which may mix images.
-        views: Number of views of a bank, whose transforms may be random, as each has a random state of its own.
+        dataset: The data set; wrappers that repeat or concatenate data sets are opened.
+        data_preprocessor: That of the student, which may mix images.
+        views: Number of views per image. With views the transforms may be random, since each view has a random state
+            of its own. Defaults to None.
 
     Raises:
         ValueError: A transform is, or may be, random; the message names it.
     """
-    parts = getattr(dataset, 'datasets', [dataset])
-    random = []
-    for part in parts if views is None else ():
-        steps = getattr(getattr(part, 'pipeline', None), 'transforms', None)
-        names = [type(part).__name__] if steps is None else [type(step).__name__ for step in steps]
-        random += [name for name in names if name not in _DETERMINISTIC]
+    random: list[str] = []
+    if views is None:
+        for part in plain_datasets(dataset):
+            random += _random_transforms(part)
     if getattr(data_preprocessor, 'batch_augments', None):
         random.append('data_preprocessor.batch_augments')
     if random:
-        raise ValueError(f'schedule.cache needs the same image each time it is read, but {random} may change it; take '
-                         'them out of the training pipeline, set `schedule.cache=0`, or keep several augmented views '
-                         'of each image with `schedule.cache.views`')
+        raise ValueError(f'schedule.cache needs the same image each time it is read, but {random} may change it; '
+                         'remove them from the training pipeline, set `schedule.cache=0`, or keep several augmented '
+                         'views of each image with `schedule.cache.views`')
+
+
+def _random_transforms(dataset: Any) -> list[str]:
+    """Return the names of the transforms of a data set that may be random; its own if they are not known."""
+    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
+    if transforms is None:
+        return [type(dataset).__name__]
+    names = []
+    for transform in transforms:
+        name = type(transform).__name__
+        if name not in _DETERMINISTIC:
+            names.append(name)
+        elif getattr(transform, 'ignore_empty', False):
+            # A data set replaces an image that cannot be loaded by another one, at random.
+            names.append(f'{name}(ignore_empty=True)')
+    return names

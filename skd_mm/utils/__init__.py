@@ -4,7 +4,7 @@ from .files import atomic_replace, write_json
 from .messages import described, did_you_mean
 from .processes import leave_group
 from .pytree import tree_leaves, tree_map
-from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of
+from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
            'did_you_mean',
            'label_of',
            'leave_group',
+           'plain_datasets',
            'seed_everything',
            'temporary_seed',
            'tree_leaves',

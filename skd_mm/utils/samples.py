@@ -12,6 +12,30 @@ VALIDATION_INDEX = 'skd_mm_validation_index'
 VIEW = 'skd_mm_view'
 
 
+# Wrappers that give samples of one data set under other indices; none of them changes a sample.
+_INDEX_WRAPPERS = ('RepeatDataset', 'ClassBalancedDataset', 'KFoldDataset')
+
+
+def plain_datasets(dataset: Any) -> list[Any]:
+    """Return the data sets inside wrappers that concatenate, repeat or select samples.
+
+    Args:
+        dataset: Any data set.
+
+    Returns:
+        The innermost data sets, in order; ``[dataset]`` if it is no such wrapper.
+    """
+    inner = getattr(dataset, 'datasets', None)
+    if inner is None and type(dataset).__name__ in _INDEX_WRAPPERS:
+        inner = [dataset.dataset]
+    if inner is None:
+        return [dataset]
+    plain = []
+    for part in inner:
+        plain += plain_datasets(part)
+    return plain
+
+
 def label_of(sample: Any) -> Tensor | None:
     """The ground truth of a data sample of mmsegmentation or mmpretrain.
 

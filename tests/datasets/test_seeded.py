@@ -5,12 +5,12 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import ConcatDataset, pseudo_collate
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset, pseudo_collate
 from mmengine.registry import TRANSFORMS, init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
 
-from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic
+from skd_mm.datasets.seeded import NamedDataset, PhaseSampler, SeededDataset, check_deterministic, slot_groups
 from skd_mm.utils import derive_seed
 from tests.helpers import PIPELINE, RANDOM, READS, ToySegDataset
 
@@ -64,6 +64,42 @@ def test_two_processes_see_what_one_sees(start):
     halves = [take(30, batch_size=2, indices=range(19), start=start, rank=rank, world_size=2) for rank in range(2)]
     for i in range(15):
         assert halves[0][2 * i:2 * i + 2] + halves[1][2 * i:2 * i + 2] == whole[4 * i:4 * i + 4]
+
+
+@pytest.mark.parametrize('samples', [19, 24, 12])
+def test_a_sample_belongs_to_one_process_for_the_whole_phase(samples):
+    epochs, per_epoch = 9, samples // 8 * 8
+    whole = take(epochs * per_epoch, batch_size=8, indices=range(samples))
+    for world_size in (2, 4, 8):
+        size = 8 // world_size
+        ranks = [take(epochs * per_epoch // world_size, batch_size=size, indices=range(samples), rank=rank,
+                      world_size=world_size) for rank in range(world_size)]
+        together = [key for i in range(0, len(ranks[0]), size) for keys in ranks for key in keys[i:i + size]]
+        assert together == whole
+        seen = [set(indices(keys)) for keys in ranks]
+        assert sum(map(len, seen)) == len(set().union(*seen)) == samples
+        for rank, found in enumerate(seen):
+            sampler = PhaseSampler(range(samples), size, 0, 0, rank=rank, world_size=world_size)
+            assert {index for index, in sampler.samples()} == found
+
+
+def test_all_samples_of_an_epoch_differ_and_each_batch_is_new():
+    keys = indices(take(24 * 6, batch_size=8, indices=range(24)))
+    epochs = [keys[i:i + 24] for i in range(0, len(keys), 24)]
+    assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
+    assert len({tuple(sorted(epoch[:8])) for epoch in epochs}) == 6
+
+
+def test_only_the_samples_that_fill_no_batch_change_their_slot_between_phases():
+    phases = [slot_groups(range(19), 8, seed=0, phase=phase) for phase in range(6)]
+    for groups in phases:
+        assert sorted(np.concatenate(groups)) == list(range(19))
+        assert sorted(map(len, groups)) == [2] * 5 + [3] * 3
+    slots = [{index: slot for slot, group in enumerate(groups) for index in group.tolist()} for groups in phases]
+    moved = {index for index in range(19) if len({where[index] for where in slots}) > 1}
+    assert len(moved) == 3
+    assert slots[0] != {index: slot for slot, group in enumerate(slot_groups(range(19), 8, seed=1, phase=0))
+                        for index in group.tolist()}
 
 
 def test_fewer_samples_than_a_batch_are_refused():
@@ -190,6 +226,28 @@ def test_what_nobody_knows_is_refused():
 
     with pytest.raises(ValueError, match='ToyOwn'):
         check_deterministic(ToySegDataset(pipeline=[dict(type='ToyOwn'), *PIPELINE]), nn.Identity())
+
+
+def test_an_image_that_is_replaced_if_it_cannot_be_loaded_is_refused():
+    init_default_scope('mmseg')
+    for ignore in (False, True):
+        dataset = ToySegDataset(pipeline=[dict(type='LoadImageFromFile', ignore_empty=ignore), *PIPELINE])
+        if not ignore:
+            check_deterministic(dataset, nn.Identity())
+            continue
+        with pytest.raises(ValueError, match=r'LoadImageFromFile\(ignore_empty=True\)'):
+            check_deterministic(dataset, nn.Identity())
+        check_deterministic(dataset, nn.Identity(), views=2)
+
+
+def test_repeated_data_sets_are_opened():
+    init_default_scope('mmseg')
+    check_deterministic(RepeatDataset(ToySegDataset(pipeline=PIPELINE), 2), nn.Identity())
+    nested = ConcatDataset([ToySegDataset(pipeline=PIPELINE), ToySegDataset(pipeline=RANDOM)])
+    for one in (RepeatDataset(ToySegDataset(pipeline=RANDOM), 2), ClassBalancedDataset.__new__(ClassBalancedDataset)):
+        one.dataset = nested
+        with pytest.raises(ValueError, match='RandomFlip'):
+            check_deterministic(one, nn.Identity())
 
 
 def test_batch_augmentation_is_refused():
