@@ -196,14 +196,14 @@ class Mode:
         """Starts a phase."""
         loop = self.loop
         loop.index, loop.phase_iter = index, 0
-        loop._prepare()
-        loop._begin_phase()
+        loop.prepare_phase()
+        loop.begin_phase()
         self.runner.model.train()
         self.runner.call_hook('before_train_epoch')
 
     def step(self, batch: Any) -> None:
         """One iteration of training."""
-        self.loop._run_iter(batch)
+        self.loop.run_iter(batch)
 
     def val_step(self, batch: Any) -> None:
         """One iteration of validation."""
@@ -277,7 +277,7 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
     joint = None if phases else peak_memory(_joint(truncated.loop))
     results = [_phase(modes, index, iters, warmup, validation, CLOCKS[clock], log) for index in wanted]
     return dict(phases=results, total=dict(
-        _total(results), start_up_s=start_up, peak_mib_joint=joint, batch_size=truncated.loop.batch_size,
+        _total(results), start_up_s=start_up, peak_mib_joint=joint, batch_size=truncated.loop.data.batch_size,
         memory_ratio=joint and max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
         ms_loader=_loader_time(truncated.loop), clock=clock, iters=iters, threads=torch.get_num_threads(),
         device=str(next(truncated.loop.distiller.parameters()).device)))
@@ -318,7 +318,7 @@ def scaling(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall'
             run.advance(run.count * turn // runs[0].count, CLOCKS[clock])
     found: list[dict[str, Any]] = []
     for run in runs:
-        cache, each = run.loop.distiller.cache, run.seconds / (run.count * run.loop.batch_size) * 1e3
+        cache, each = run.loop.distiller.cache, run.seconds / (run.count * run.loop.data.batch_size) * 1e3
         entry = dict(images=run.images, iterations=run.count, seconds=run.seconds, memory_mib=cache.bytes / 2**20,
                      disk_mib=(cache.files.bytes if cache.files else 0) / 2**20, ms_an_image=each)
         found.append(dict(entry, against_linear=each / found[0]['ms_an_image'] if found else 1.))
@@ -343,9 +343,9 @@ class _Growing:
         if self.loop.phase.unit != 'epochs':
             raise ValueError(f'the phase {phase!r} has {self.loop.phase.iters} iterations however much data there is: '
                              'give it a length in epochs, `schedule.phase_epochs`')
-        self.count, self.done, self.seconds = self.loop.length(self.loop.phase) - 1, 0, 0.
-        self.images = len(self.loop._indices[self.loop.phase.fraction])
-        self.bytes_an_image = self.loop.distiller.cache.bytes / self.loop.batch_size
+        self.count, self.done, self.seconds = self.loop.data.length(self.loop.phase) - 1, 0, 0.
+        self.images = len(self.loop.data.indices(self.loop.phase))
+        self.bytes_an_image = self.loop.distiller.cache.bytes / self.loop.data.batch_size
 
     def advance(self, to: int, clock: Callable[[], float]) -> None:
         """Trains up to an iteration."""
@@ -363,7 +363,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
     loop = modes['truncated'].loop
     phase = loop.phase
     # An epoch, or the start of a long one.
-    batches = list(islice(iter(loop.dataloader), min(loop.epoch_length(phase), 8)))
+    batches = list(islice(iter(loop.dataloader), min(loop.data.epoch_length(phase), 8)))
     peak = peak_memory(modes['truncated'].step, copy.deepcopy(batches[0]))
 
     def timed(step: Callable[[Any], None], batch: Any) -> float:
@@ -374,7 +374,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
         synchronise()
         return (clock() - begin) * 1e3
 
-    entry: dict[str, Any] = dict(name=phase.name, task=phase.task, iterations=loop.length(phase), peak_mib=peak)
+    entry: dict[str, Any] = dict(name=phase.name, task=phase.task, iterations=loop.data.length(phase), peak_mib=peak)
     filling: list[float] = []
     steps: dict[str, Callable[[Any], None]] = {name: mode.step for name, mode in modes.items()}
     bare: dict[str, BareLoop] = {}
@@ -393,7 +393,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
             stored = own.distiller.cache.get(keys)
             bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._placeholders.values())) or {})
         images = sum(len(batch['data_samples']) for batch in batches)
-        entry['cache_mib'] = own.distiller.cache.bytes / images * len(own._indices[phase.fraction]) / 2**20
+        entry['cache_mib'] = own.distiller.cache.bytes / images * len(own.data.indices(phase)) / 2**20
     for name, loop_ in bare.items():
         steps[name] = loop_.step
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -415,7 +415,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
         if one in times and other in times:
             pairs = zip(times[one], times[other], strict=True)
             entry[f'overhead_ms_{one}'] = median(after - before for after, before in pairs)
-    entry['images_per_s'] = loop.batch_size / entry['ms_truncated'] * 1e3
+    entry['images_per_s'] = loop.data.batch_size / entry['ms_truncated'] * 1e3
     if filling:
         entry['ms_fill'] = median(filling[1:] or filling)
         entry['ms_fill_first'] = filling[0]
@@ -447,9 +447,9 @@ def _validation(modes: Mapping[str, Mode], iters: int, timed: Callable[..., floa
     for mode in modes.values():
         mode.runner.model.train()
     phase = loop.phase
-    unit = loop.epoch_length(phase) if phase.unit == 'epochs' else 1
-    every = unit * phase.val_interval if phase.val_interval else loop.length(phase)
-    entry['val_iterations'] = -(-loop.length(phase) // every) * len(loader)
+    unit = loop.data.epoch_length(phase) if phase.unit == 'epochs' else 1
+    every = unit * phase.val_interval if phase.val_interval else loop.data.length(phase)
+    entry['val_iterations'] = -(-loop.data.length(phase) // every) * len(loader)
     entry['val_fill_iterations'] = len(loader)
     return entry
 
@@ -492,12 +492,12 @@ def _total(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _fill_iterations(loop: Any) -> int:
     """Iterations of a phase in which an image is seen that was not before."""
-    indices = loop._indices[loop.phase.fraction]
-    sampler = iter(PhaseSampler(indices, loop.batch_size, loop.seed, loop.index, views=loop.recipe.cache.views))
+    indices = loop.data.indices(loop.phase)
+    sampler = iter(PhaseSampler(indices, loop.data.batch_size, loop.seed, loop.index, views=loop.recipe.cache.views))
     seen: set[Any] = set()
     count = 0
-    for _ in range(loop.length(loop.phase)):
-        batch = {(index, *view) for index, _, *view in islice(sampler, loop.batch_size)}
+    for _ in range(loop.data.length(loop.phase)):
+        batch = {(index, *view) for index, _, *view in islice(sampler, loop.data.batch_size)}
         count += not batch <= seen
         seen |= batch
     return count

@@ -1,4 +1,4 @@
-"""Trying the task on one image, as what is wrong with it must not end a run behind all its feature phases."""
+"""Checks before the first iteration: each phase is built, and the task is tried on one image."""
 
 import copy
 import functools
@@ -6,27 +6,97 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list
+from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
 
-from skd_mm.utils import described
+from skd_mm.schedules import Phase
+from skd_mm.utils import derive_seed, described, temporary_seed
 
-# What a metric raises where it does not go with the data or the model. Anything else may be for want of images.
+# What a metric raises if it is incompatible with the data or the model. Other errors may come from too few images.
 _NEVER_RIGHT = (AttributeError, KeyError, NotImplementedError, TypeError)
 
 
+def check_phases(loop: Any) -> None:
+    """Activates each phase and builds its optimizer, so that errors in any phase are found before the first one.
+
+    Args:
+        loop: The training loop. Afterwards its last phase is activated.
+
+    Raises:
+        ValueError: A phase cannot be trained; the message names it.
+    """
+    for phase in loop.phases:
+        samples, batch = len(loop.data.indices(phase)), loop.data.global_batch_size
+        if samples < batch:
+            raise ValueError(f'phase {phase.name!r}: {samples} training samples (fraction {phase.fraction}) are fewer '
+                             f'than one batch of {batch}; use a larger `schedule.fraction` or a smaller '
+                             '`train_dataloader.batch_size`')
+        try:
+            loop.activate(phase)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
+        if not loop.distiller.trainable():
+            raise ValueError(f'phase {phase.name!r}: nothing in {phase.train} has parameters to train')
+        try:
+            loop.optimization.build(loop, phase, scale_lr=False)
+        except (KeyError, TypeError, ValueError, AssertionError) as error:
+            raise ValueError(f'phase {phase.name!r}: its optim_wrapper or param_scheduler cannot be built: '
+                             f'{error}') from error
+
+
+def check_task(loop: Any) -> None:
+    """Tries the task on one image, so that an error in it does not end a run after all its feature phases.
+
+    Args:
+        loop: The training loop. Its weights and the random state stay as they are.
+
+    Raises:
+        DataError: The image cannot be read.
+        ValueError: The student cannot be trained on an image of the training data or cannot predict one of the
+            validation data, the evaluator cannot evaluate that, or ``save_best`` is none of its metrics.
+    """
+    task = next((phase for phase in loop.phases[loop.index:] if phase.task), None)
+    if task is None:
+        return
+    # The initial weights may not be drawn yet, so the random state must not change.
+    with temporary_seed(derive_seed(loop.seed, 'trial', get_rank())):
+        # Nothing of this may be cached: it would belong to other weights.
+        loop.distiller.activate(task.train, task.spots, task.task, task.frozen_bn)
+        loop.distiller.eval()
+        try:
+            if not loop.resumed:
+                first = loop.data.indices(task)[0]
+                check_losses(loop.distiller, loop.dataloader, (first, loop.seed), task.name)
+            if loop.runner.val_loop is not None:
+                _check_validation_and_metric(loop, task)
+        finally:
+            loop.activate(loop.phase)
+
+
+def _check_validation_and_metric(loop: Any, task: Phase) -> None:
+    runner = loop.runner
+    disabled, runner.logger.disabled = runner.logger.disabled, True
+    try:
+        metrics = check_validation(loop.distiller, runner.val_loop.dataloader, loop.validation.evaluator(task),
+                                   runner.cfg.val_evaluator)
+    finally:
+        runner.logger.disabled = disabled
+    if metrics is not None and loop.checkpoints.save_best != 'auto':
+        loop.checkpoints.metric(task, metrics)
+
+
 def check_losses(distiller: Any, loader: Any, key: Any, phase: str) -> None:
-    """Lets the student learn from an image, without learning.
+    """Computes the student's own losses for one image, without training.
 
     Args:
         distiller: With the task activated, in eval mode.
-        loader: Of the training data.
-        key: Of the image in its data set.
+        loader: Loader of the training data.
+        key: Key of the image in its data set.
         phase: Name of the phase, for messages.
 
     Raises:
         DataError: The image cannot be read.
-        ValueError: It is not packed for a model, the student cannot learn from it, or has no loss.
+        ValueError: It is not packed for a model, or the student has no losses or cannot compute them.
     """
     sample = loader.dataset[key]
     _check_packed(sample, 'train_dataloader')
@@ -34,34 +104,34 @@ def check_losses(distiller: Any, loader: Any, key: Any, phase: str) -> None:
     try:
         with torch.no_grad():
             data = distiller.data_preprocessor(loader.collate_fn([sample]), True)
-            doing = 'the student (model.student) cannot learn from'
+            doing = 'the student (model.student) cannot be trained on'
             losses = distiller.student(**data, mode='loss')
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         raise ValueError(f'{doing} the first training image: {type(error).__name__}: {error}') from error
     if not any('loss' in name for name in losses):
-        raise ValueError(f'phase {phase!r} has a task, but the student (model.student) has no loss to learn it '
-                         f'by; it gives {sorted(losses)}: look at its heads')
+        raise ValueError(f'phase {phase!r} has a task, but the student (model.student) has no loss for it; it returns '
+                         f'{sorted(losses)}: check its heads')
 
 
 def check_validation(distiller: Any, loader: Any, evaluator: Evaluator, cfg: Any) -> dict[str, Any] | None:
-    """Predicts and measures an image.
+    """Predicts and evaluates one image.
 
     Args:
         distiller: With the task activated, in eval mode.
-        loader: Of the validation data.
+        loader: Loader of the validation data.
         evaluator: The evaluator of the task; a copy is used.
         cfg: Its config, for messages.
 
     Returns:
-        What was measured; None where the measure may need more than one image.
+        The metrics; None if they may need more than one image.
 
     Raises:
-        ValueError: The image cannot be read, predicted or measured.
+        ValueError: The image cannot be read, predicted or evaluated.
     """
     evaluator = copy.deepcopy(evaluator)
-    doing, measures = 'val_dataloader.dataset cannot give its first sample', False
+    doing, evaluating = 'val_dataloader.dataset cannot give its first sample', False
     try:
         sample = loader.dataset[0]
         _check_packed(sample, 'val_dataloader')
@@ -69,17 +139,17 @@ def check_validation(distiller: Any, loader: Any, evaluator: Evaluator, cfg: Any
         doing = 'the student (model.student) cannot predict the first image of val_dataloader'
         with torch.no_grad():
             outputs = distiller.val_step(batch)
-        doing, measures = f'val_evaluator ({described(cfg)}) cannot measure the first image of val_dataloader', True
+        doing, evaluating = f'val_evaluator ({described(cfg)}) cannot evaluate the first image of val_dataloader', True
         evaluator.process(outputs, batch)
-        return _measured(evaluator)
+        return _evaluate(evaluator)
     except Exception as error:
-        if not measures or isinstance(error, _NEVER_RIGHT):
+        if not evaluating or isinstance(error, _NEVER_RIGHT):
             raise ValueError(f'{doing}: {type(error).__name__}: {error}') from error
     return None
 
 
-def _measured(evaluator: Evaluator) -> dict[str, Any]:
-    """Measures the image. The first process alone computes; where that fails, it is to fail in all of them."""
+def _evaluate(evaluator: Evaluator) -> dict[str, Any]:
+    """Computes the metrics of one image. Rank 0 computes them; if it fails, all processes raise its error."""
     failed: list[Exception | None] = [None]
 
     def tried(compute: Callable[[list], dict], results: list) -> dict:
@@ -91,11 +161,11 @@ def _measured(evaluator: Evaluator) -> dict[str, Any]:
 
     for metric in evaluator.metrics:
         metric.compute_metrics = functools.partial(tried, metric.compute_metrics)
-    measured = evaluator.evaluate(1)
+    metrics = evaluator.evaluate(1)
     broadcast_object_list(failed)
     if failed[0] is not None:
         raise failed[0]
-    return measured
+    return metrics
 
 
 def _check_packed(sample: Any, loader: str) -> None:

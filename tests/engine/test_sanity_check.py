@@ -13,20 +13,20 @@ from tests.helpers import config, differing, quick, state
 
 @pytest.mark.parametrize(('changes', 'words'), [
     ({'model.student.decode_head.loss_decode': []},
-     r"phase 'task_head' has a task, but the student \(model\.student\) has no loss to learn it by; it gives \["),
+     r"phase 'task_head' has a task, but the student \(model\.student\) has no loss for it; it returns \["),
     ({'model.student.data_preprocessor.size': [12, {}]},
      r'model\.student\.data_preprocessor cannot prepare the first training image: TypeError'),
     ({'model.student.decode_head.num_classes': 2},
-     r'the student \(model\.student\) cannot learn from the first training image: \w+Error'),
+     r'the student \(model\.student\) cannot be trained on the first training image: \w+Error'),
     ({'train_dataloader.dataset.pipeline': []},
      r'train_dataloader\.dataset\.pipeline must end with a transform that packs .* and no `inputs`'),
     ({'val_dataloader.dataset.pipeline': [dict(type='RandomFlip', prob=0.5)]},
      r'val_dataloader\.dataset\.pipeline must end with a transform that packs'),
     ({'val_evaluator.iou_metrics': [{}]},
-     r'val_evaluator \(IoUMetric\(iou_metrics=\[\{\}\]\)\) cannot measure the first image of val_dataloader'),
+     r'val_evaluator \(IoUMetric\(iou_metrics=\[\{\}\]\)\) cannot evaluate the first image of val_dataloader'),
     ({'val_evaluator.collect_device': 'tpu'}, r'val_evaluator .*: NotImplementedError: device must be .* tpu')])
 def test_a_task_that_cannot_be_learnt_is_found_before_the_feature_phases(tmp_path, changes, words, monkeypatch):
-    monkeypatch.setattr(PhaseLoop, '_run_phase', lambda self: pytest.fail('it trains'))
+    monkeypatch.setattr(PhaseLoop, 'run_phase', lambda self: pytest.fail('it trains'))
     with pytest.raises(ValueError, match=words), quick():
         Runner.from_cfg(config(tmp_path, changes)).train()
     assert not list(tmp_path.glob('*.pth'))
@@ -54,4 +54,4 @@ def test_a_measure_that_needs_more_than_an_image_is_left_to_the_validation(tmp_p
     with quick():
         loop = Runner.from_cfg(config(tmp_path)).train_loop
         loop.check_task()
-    assert not [metric.results for metric in loop._evaluator(loop.phases[-1]).metrics if metric.results]
+    assert not [metric.results for metric in loop.validation.evaluator(loop.phases[-1]).metrics if metric.results]

@@ -220,9 +220,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_anything_learns_from_it(t
         return step(self, *args, **kwargs)
 
     from skd_mm.engine import PhaseLoop
-    step = PhaseLoop._run_iter
+    step = PhaseLoop.run_iter
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PhaseLoop, '_run_iter', note)
+        patch.setattr(PhaseLoop, 'run_iter', note)
         where = r'^phase 1/\d \S+, iteration 3 of 4: '
         with pytest.raises(FloatingPointError, match=f'{where}the loss is not finite: {loss}'):
             train(cfg)

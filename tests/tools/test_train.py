@@ -107,7 +107,7 @@ def test_a_task_that_cannot_be_learnt_is_one_message_and_found_by_a_dry_run(toy,
     path = toy({'model.student.decode_head.num_classes': 2})
     for options in ([], ['--dry-run']):
         assert train(path, *options).startswith(
-            'train: the student (model.student) cannot learn from the first training image: ')
+            'train: the student (model.student) cannot be trained on the first training image: ')
     assert 'The run can start' not in capsys.readouterr().out
 
 

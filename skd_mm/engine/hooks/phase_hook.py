@@ -1,4 +1,4 @@
-"""The hook that ties the phases to the rest of MMEngine."""
+"""The hook that connects phases to checkpoints and to MMEngine's hooks."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from skd_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class PhaseHook(Hook):
-    """Puts the phase into every checkpoint, takes it out on resume, and lets other hooks begin anew in every phase.
+    """Saves and restores the position in the schedule, and resets other hooks' state at the start of each phase.
 
-    :class:`PhaseLoop` registers it by itself.
+    :class:`PhaseLoop` registers this hook.
     """
 
     priority = 'VERY_HIGH'
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Writes the schedule's state into a checkpoint."""
+        """Adds the position in the schedule to a checkpoint."""
         checkpoint['schedule'] = dict(
             runner.train_loop.state_dict(),
             early_stopping=[(hook.wait_count, hook.best_score) for hook in _early_stopping(runner)])
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Rebuilds the phase of a checkpoint that is resumed, before its weights and optimizer state are read.
+        """Rebuilds the phase of a checkpoint that is resumed, before its weights and optimizer state are loaded.
 
         Raises:
-            ValueError: The checkpoint is not one of a schedule, or of another schedule.
+            ValueError: The checkpoint was not written by a schedule, or by another one.
         """
         if not runner._resume:
             return
@@ -38,7 +38,7 @@ class PhaseHook(Hook):
             hook.wait_count, hook.best_score = state
 
     def before_phase(self, runner: Any) -> None:
-        """Restarts what counts within a phase: early stopping, and the moving average of the weights."""
+        """Restarts early stopping, the moving average of the weights, and the values that are logged."""
         for hook in _early_stopping(runner):
             hook.wait_count = 0
             hook.best_score = -float('inf') if hook.rule == 'greater' else float('inf')
@@ -46,6 +46,10 @@ class PhaseHook(Hook):
             if isinstance(hook, EMAHook):
                 hook.ema_model.module.load_state_dict(hook.src_model.state_dict())
                 hook.ema_model.steps.zero_()
+        # Values that another phase logged must not appear in this phase's lines.
+        for key in [key for key in runner.message_hub.log_scalars if key.startswith(('train/', 'val/'))]:
+            runner.message_hub.log_scalars.pop(key)
+            runner.message_hub._resumed_keys.pop(key, None)
 
 
 def _early_stopping(runner: Any) -> list[EarlyStoppingHook]:

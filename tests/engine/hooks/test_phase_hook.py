@@ -26,7 +26,9 @@ def runner():
     ema = EMAHook()
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     ema.before_run(SimpleNamespace(model=model))
-    return SimpleNamespace(train_loop=Loop(), hooks=[PhaseHook(), *early, ema], _resume=True, model=model)
+    hub = SimpleNamespace(log_scalars={'train/loss': 1, 'val/mIoU': 2, 'other': 3}, _resumed_keys={'val/mIoU': True})
+    return SimpleNamespace(train_loop=Loop(), hooks=[PhaseHook(), *early, ema], _resume=True, model=model,
+                           message_hub=hub)
 
 
 def test_a_checkpoint_knows_its_phase_and_comes_back(runner):
@@ -68,6 +70,7 @@ def test_a_phase_begins_anew(runner):
     for name, value in runner.model.state_dict().items():
         assert torch.equal(ema.ema_model.module.state_dict()[name], value)
     assert ema.ema_model.module[0].weight is not runner.model[0].weight
+    assert runner.message_hub.log_scalars == {'other': 3} and not runner.message_hub._resumed_keys
 
 
 def test_it_is_asked_first():

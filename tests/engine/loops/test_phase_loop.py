@@ -205,7 +205,7 @@ def test_every_phase_sees_whole_epochs_of_its_images(stagewise):
     # The images of a phase: in each epoch each of the 12 once.
     runner = stagewise[1]
     assert len(runner.train_loop.dataloader.dataset) == 12
-    assert runner.train_loop.epoch_length(runner.train_loop.phase) == 3
+    assert runner.train_loop.data.epoch_length(runner.train_loop.phase) == 3
 
 
 # Rule 2: with everything that a config may ask of an optimizer
@@ -291,8 +291,9 @@ def test_a_constructor_that_loses_parameters_is_found(tmp_path):
             wrapper.optimizer.param_groups[0]['params'] = learns[1:]
             return wrapper
 
-    with pytest.raises(RuntimeError, match=r"phase 'backbone\.layers\.0': the optimizer does not hold exactly what "
-                                           r"learns; not held: \['student\.backbone\.layers\.0\.0\.weight'\]"):
+    words = (r"phase 'backbone\.layers\.0': the optimizer does not hold exactly the trainable parameters; "
+             r"missing: \['student\.backbone\.layers\.0\.0\.weight'\]")
+    with pytest.raises(RuntimeError, match=words):
         build(tmp_path, {'optim_wrapper.constructor': 'mmengine.ToyForgetful'})
 
 
@@ -371,7 +372,7 @@ def test_the_training_loops_own_lengths_are_ignored_with_a_notice(tmp_path):
     runner = build(tmp_path, train_cfg=cfg, log_level='INFO')
     assert runner.train_loop.max_iters == 24 and runner.train_loop.max_epochs == 8
     text = next(tmp_path.glob('*/*.log')).read_text()
-    assert "{'max_iters': 80000, 'val_interval': 8000} are not used: the schedule gives the lengths" in text
+    assert "{'max_iters': 80000, 'val_interval': 8000} are ignored: the schedule sets the lengths" in text
 
 
 # Rule 5: best, last, and what has no best
@@ -632,7 +633,7 @@ def test_a_concat_dataset_is_opened(tmp_path):
     one = config(tmp_path).train_dataloader.dataset.to_dict()
     dataset = dict(type='mmengine.ConcatDataset', datasets=[one, dict(one, first=100)])
     runner = build(tmp_path, {'train_dataloader.dataset': dict(dataset, _delete_=True)})
-    assert runner.train_loop.epoch_length(runner.train_loop.phase) == 6
+    assert runner.train_loop.data.epoch_length(runner.train_loop.phase) == 6
 
 
 def test_there_is_one_checkpoint_hook_wherever_it_is_written(tmp_path):

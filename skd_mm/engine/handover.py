@@ -1,0 +1,29 @@
+"""Handing the weights of one phase over to the next."""
+
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from skd_mm.schedules import Phase
+
+
+def hand_over(loop: Any, following: Phase) -> None:
+    """Loads the checkpoint that the next phase starts from: the best or the last one of the phase that has ended.
+
+    Args:
+        loop: The training loop, at the end of a phase.
+        following: The next phase.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist any more.
+        RuntimeError: The phase has no best checkpoint.
+    """
+    # Without validation there is no best checkpoint.
+    handover = following.handover if loop.runner.val_loop is not None else 'last'
+    if is_main_process():
+        # The process that has written the file can read it. The others get the weights when the model is wrapped.
+        file = loop.checkpoints.handover_file(loop.runner, loop.phase.name, handover)
+        loop.runner.logger.info(f'phase {following.name} starts from {file} ({handover} of {loop.phase.name})')
+        weights = _load_checkpoint(str(file), map_location='cpu', logger='silent')['state_dict']
+        loop.distiller.load_state_dict(weights)

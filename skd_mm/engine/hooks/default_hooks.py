@@ -1,0 +1,52 @@
+"""Replacing MMEngine's default hooks with those that know phases."""
+
+from typing import Any
+
+from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.runner import LogProcessor
+
+from skd_mm.engine.log_processor import PhaseLogProcessor
+
+from .broadcast_buffers_hook import BroadcastBuffersHook
+from .keep_rate_hook import KeepRateHook
+from .phase_checkpoint_hook import PhaseCheckpointHook
+from .phase_hook import PhaseHook
+
+
+def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
+    """Replaces MMEngine's checkpoint hook and log processor, and registers the hooks that a schedule needs.
+
+    Args:
+        runner: The runner.
+        has_router: Whether the model has a router, whose keep rates are plotted.
+
+    Returns:
+        The hook that writes checkpoints: the config's own :class:`PhaseCheckpointHook`, wherever it is, or one with the
+        settings of the last ``CheckpointHook``.
+
+    Raises:
+        ValueError: The config has several :class:`PhaseCheckpointHook`.
+    """
+    hooks = runner._hooks
+    given = [hook for hook in hooks if isinstance(hook, PhaseCheckpointHook)]
+    if len(given) > 1:
+        raise ValueError('the config has several PhaseCheckpointHooks; give one, as `default_hooks.checkpoint`')
+    replaced = [hook for hook in hooks if isinstance(hook, CheckpointHook)]
+    hooks[:] = [hook for hook in hooks if not isinstance(hook, CheckpointHook)]
+    if given:
+        checkpoints = given[0]
+    else:
+        checkpoints = PhaseCheckpointHook.from_mmengine(replaced[-1]) if replaced else PhaseCheckpointHook()
+        runner.register_hook(checkpoints)
+    for hook in hooks:
+        if isinstance(hook, LoggerHook):
+            hook.log_metric_by_epoch = False
+    needed = [PhaseHook, BroadcastBuffersHook, *([KeepRateHook] if has_router else [])]
+    for kind in needed:
+        if not any(isinstance(hook, kind) for hook in hooks):
+            runner.register_hook(kind())
+    processor = runner.log_processor
+    if type(processor) is LogProcessor:
+        runner.log_processor = PhaseLogProcessor(
+            window_size=processor.window_size, custom_cfg=processor.custom_cfg, num_digits=processor.num_digits)
+    return checkpoints

@@ -1,0 +1,90 @@
+"""Optimizer and parameter schedulers of a phase."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from skd_mm.engine.schedulers.phase_schedulers import schedulers_of_phase
+from skd_mm.schedules import Phase
+
+from .adversarial import build_alternating
+
+
+class PhaseOptimization:
+    """Builds the optimizer and the parameter schedulers of each phase from the config's.
+
+    Args:
+        runner: The runner. Its ``auto_scale_lr`` is taken over: the runner would scale the learning rate of the first
+            phase only, and a second time.
+    """
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+        self._optim_cfg = copy.deepcopy(runner.cfg.get('optim_wrapper') or {})
+        self._scheduler_cfg = copy.deepcopy(runner.cfg.get('param_scheduler') or [])
+        self._auto_scale_lr, runner.auto_scale_lr = runner.auto_scale_lr, None
+
+    def build(self, loop: Any, phase: Phase, scale_lr: bool = True) -> None:
+        """Gives the runner an optimizer wrapper and parameter schedulers.
+
+        Args:
+            loop: The training loop, whose distiller has the phase activated.
+            phase: The phase.
+            scale_lr: Whether to apply ``auto_scale_lr``. Defaults to True.
+
+        Raises:
+            RuntimeError: The optimizer does not hold exactly the trainable parameters.
+        """
+        runner = self.runner
+        runner.param_schedulers = None
+        optim_cfg = self._merged(phase)
+        discriminator_cfg = optim_cfg.pop('discriminator', None)
+        wrapper = runner.build_optim_wrapper(optim_cfg)
+        discriminators = loop.distiller.active_discriminators()
+        excluded = set(discriminators.parameters()) if discriminators is not None else set()
+        for group in wrapper.optimizer.param_groups:
+            group['params'] = [parameter for parameter in group['params'] if parameter not in excluded]
+        if phase.optimizer_params == 'trainable':
+            trainable = {name: parameter for name, parameter in loop.distiller.trainable().items()
+                         if parameter not in excluded}
+            _keep_trainable(wrapper.optimizer, trainable, phase)
+        runner.optim_wrapper = wrapper
+        if scale_lr:
+            runner.scale_lr(wrapper, self._auto_scale_lr)
+        runner.param_schedulers = self._build_schedulers(loop, phase)
+        if discriminators is not None:
+            runner.optim_wrapper = build_alternating(wrapper, discriminators, discriminator_cfg)
+            runner.param_schedulers = dict(student=runner.param_schedulers, discriminator=[])
+
+    def _merged(self, phase: Phase) -> dict[str, Any]:
+        """The config's ``optim_wrapper`` with the phase's changes."""
+        cfg = Config(dict(optim_wrapper=copy.deepcopy(self._optim_cfg)))
+        # Merging removes `_delete_` from what it merges.
+        cfg.merge_from_dict(dict(optim_wrapper=copy.deepcopy(phase.optim_wrapper)))
+        return cfg.optim_wrapper.to_dict()
+
+    def _build_schedulers(self, loop: Any, phase: Phase) -> list[Any]:
+        cfgs = self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
+        cfgs = schedulers_of_phase(cfgs, loop.data.length(phase), loop.data.epochs(phase))
+        # The Runner asks its training loop for the number of batches in an epoch.
+        train_loop, self.runner._train_loop = self.runner._train_loop, loop
+        try:
+            return self.runner.build_param_scheduler(cfgs) if cfgs else []
+        finally:
+            self.runner._train_loop = train_loop
+
+
+def _keep_trainable(optimizer: Any, trainable: Mapping[str, nn.Parameter], phase: Phase) -> None:
+    """Removes frozen parameters from an optimizer, whatever constructor made its groups."""
+    for group in optimizer.param_groups:
+        group['params'] = [parameter for parameter in group['params'] if parameter.requires_grad]
+    optimizer.param_groups[:] = [group for group in optimizer.param_groups if group['params']]
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group['params']]
+    names = {id(parameter): name for name, parameter in trainable.items()}
+    if sorted(held) != sorted(names):
+        missing = [name for key, name in names.items() if key not in held]
+        raise RuntimeError(f'phase {phase.name!r}: the optimizer does not hold exactly the trainable parameters; '
+                           f'missing: {missing[:5]}, duplicates: {len(held) - len(set(held))}')
