@@ -5,9 +5,6 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from skd_mm.deploy.export import export_student
-from skd_mm.distillers.networks import read_config
-
 
 def parse_args() -> argparse.Namespace:
     """The options of this tool."""
@@ -25,6 +22,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Exports."""
     args = parse_args()
+    # Imported after the options are parsed, so that --help is quick.
+    from skd_mm.deploy.export import export_student
+    from skd_mm.distillers.networks import read_config
+
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
     for file in export_student(cfg, args.checkpoint, args.out_dir, args.name or Path(args.config).stem):

@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
-from mmengine.runner import Runner
-
-from skd_mm.deploy.export import student_config
-from skd_mm.distillers.networks import find_checkpoint, load_weights, read_config
-from skd_mm.utils import leave_group
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +39,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Tests."""
     args = parse_args()
+    # Imported after the options are parsed, so that --help is quick.
+    from mmengine.model import is_model_wrapper
+    from mmengine.runner import Runner
+
+    from skd_mm.deploy.export import student_config
+    from skd_mm.distillers.networks import find_checkpoint, load_weights, read_config
+    from skd_mm.utils import leave_group
+
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
     cfg = student_config(cfg)

@@ -8,20 +8,15 @@ import os.path as osp
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+# MMEngine's Runner, torch and skd_mm are imported where they are needed, so that --help is quick.
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
-from skd_mm.analysis.plan import plan
-from skd_mm.config import check_config
-from skd_mm.datasets.seeded import DataError
-from skd_mm.distillers.networks import find_config
-from skd_mm.engine.prelude import run_prelude
-from skd_mm.engine.resume import choose_checkpoint
-from skd_mm.utils import described, leave_group
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +43,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Trains."""
     args = parse_args()
+    from skd_mm.datasets.seeded import DataError
+    from skd_mm.engine.prelude import run_prelude
+    from skd_mm.utils import leave_group
+
     try:
         cfg = prepare(args)
         if args.dry_run:
@@ -68,6 +67,8 @@ def main() -> None:
 
 def prepare(args: argparse.Namespace) -> Config:
     """The config with the options of the command line in it, all its names looked at."""
+    from skd_mm.config import check_config
+
     cfg = read_config(args.config, args.cfg_options)
     for line in check_config(cfg):
         print_log(f'{args.config}: {line}', logger='current', level=logging.WARNING)
@@ -87,8 +88,13 @@ def prepare(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def build(cfg: Config) -> Runner:
+def build(cfg: Config) -> 'Runner':
     """The Runner with its training loop: everything that can be wrong with a config is found here."""
+    from mmengine.runner import Runner
+
+    from skd_mm.engine.resume import choose_checkpoint
+    from skd_mm.utils import described
+
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if 'schedule' not in cfg:
         choose_checkpoint(runner)
@@ -116,6 +122,7 @@ def check_writable(folder: str) -> None:
 def dry_run(cfg: Config) -> None:
     """Prints what a run would do, and builds all of it but the work directory."""
     if 'schedule' in cfg:
+        from skd_mm.analysis.plan import plan
         print(plan(cfg))
     check_run(cfg)
     print('\nThe run can start.')
@@ -123,6 +130,8 @@ def dry_run(cfg: Config) -> None:
 
 def check_run(cfg: Config) -> None:
     """Builds all of a run but the work directory, and what its prelude makes if that is not there."""
+    from skd_mm.engine.prelude import run_prelude
+
     with tempfile.TemporaryDirectory() as folder:
         cfg = run_prelude(copy.deepcopy(cfg), dry=True)
         cfg.work_dir, cfg.log_level, cfg.resume, cfg.launcher = folder, 'ERROR', False, 'none'
@@ -142,6 +151,8 @@ def message(error: Exception) -> str:
 
 def read_config(path: str, options: dict[str, Any]) -> Config:
     """Reads a config with its overrides; a ``schedule`` in it takes over from the training loop it inherited."""
+    from skd_mm.distillers.networks import find_config
+
     cfg = Config.fromfile(find_config(path))
     for key, value in options.items():
         _set(cfg, key, value)

@@ -7,12 +7,12 @@ anything imports them. Every patch fixes one fault and does nothing if that faul
 
 from .checkpoints import patch_checkpoint_loading
 from .distributed import patch_cpu_distributed
-from .imports import patch_import_messages, patch_mmcv_ops, patch_torchvision
+from .imports import patch_messages, patch_mmcv_ops, patch_torchvision
 from .packages import INSTALL, LINES, installed_line, patch_package_names
 
 __all__ = [
     'INSTALL', 'LINES', 'apply', 'installed_line', 'patch_checkpoint_loading', 'patch_cpu_distributed',
-    'patch_import_messages', 'patch_mmcv_ops', 'patch_package_names', 'patch_torchvision'
+    'patch_messages', 'patch_mmcv_ops', 'patch_package_names', 'patch_torchvision'
 ]
 
 
@@ -23,7 +23,7 @@ def apply() -> None:
         ImportError: Neither or both sets of OpenMMLab packages are installed, or one is incomplete.
     """
     line = installed_line()
-    patch_import_messages()
+    patch_messages()
     patch_torchvision()
     if line == 'original':
         patch_mmcv_ops()

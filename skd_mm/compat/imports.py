@@ -1,4 +1,4 @@
-"""Imports that fail, or print messages, because of a missing optional part."""
+"""Missing optional parts of other packages: imports that fail, and messages that they print."""
 
 import importlib.abc
 import importlib.machinery
@@ -14,16 +14,18 @@ from typing import Any
 import torch
 
 
-def patch_import_messages() -> None:
-    """Silence messages about optional parts of other packages that this toolkit does not need.
+def patch_messages() -> None:
+    """Silence messages that every run prints and nobody can act on.
 
     The maintained mmsegmentation and mmpretrain report a missing OneDL client as a debug message without a logger,
-    which ``print_log`` prints whatever its level. mmcv-lite warns that it lacks a compiled operator.
+    which ``print_log`` prints whatever its level. mmcv-lite warns that it lacks a compiled operator, and mmsegmentation
+    that its visualization hook draws nothing, which is its default.
     """
     import mmengine
     from mmengine import logging as mmengine_logging
 
-    warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``', UserWarning)
+    for message in ('Fail to import ``MultiScaleDeformableAttention``', 'The draw is False'):
+        warnings.filterwarnings('ignore', message, UserWarning)
     print_log = mmengine_logging.print_log
     if hasattr(print_log, '__wrapped__'):
         return

@@ -1,6 +1,6 @@
 """Small helpers that several rooms share."""
 
-from .files import atomic_replace, write_json
+from .files import atomic_folder, atomic_replace, write_json
 from .messages import described, did_you_mean
 from .processes import leave_group
 from .pytree import tree_leaves, tree_map
@@ -11,6 +11,7 @@ __all__ = [
            'INDEX',
            'VALIDATION_INDEX',
            'VIEW',
+           'atomic_folder',
            'atomic_replace',
            'derive_seed',
            'described',

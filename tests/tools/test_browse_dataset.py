@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from skd_mm.datasets import fraction_indices
-from skd_mm.datasets.camvid import CLASSES, PALETTE, CamVidDataset
+from skd_mm.datasets.camvid import CamVidDataset
 from skd_mm.synthetic import make_street_scenes
 from tools.analysis_tools import browse_dataset
 
@@ -77,45 +77,6 @@ def test_same_seed_same_pictures(run, street, tmp_path):
     assert pictures[0] == pictures[1] != pictures[2]
 
 
-def test_image_and_label_side_by_side():
-    dataset = type('Data', (), {})  # only its metainfo is read
-    dataset.metainfo = dict(classes=CLASSES, palette=PALETTE)
-    image = np.full((4, 8, 3), (10, 20, 30), np.uint8)
-    label = np.full((4, 8), 8)
-    label[:, 4:] = 255
-    drawn = browse_dataset.picture(sample(image, label), dataset.metainfo, 'a title', least_width=16)
-    body = drawn[browse_dataset.LINE:browse_dataset.LINE + 4]
-    np.testing.assert_array_equal(body[:, :8], image)
-    car = np.round(0.4 * np.array([10, 20, 30]) + 0.6 * np.array(PALETTE[8][::-1]))
-    np.testing.assert_array_equal(body[:, 8:12], np.broadcast_to(car, (4, 4, 3)))
-    np.testing.assert_array_equal(body[:, 12:], image[:, 4:])  # ignored pixels stay as they are
-
-
-def sample(image, label=None, **metainfo):
-    import torch
-    from mmengine.structures import BaseDataElement, PixelData
-    data = BaseDataElement(metainfo=dict(img_path='a.png') | metainfo)
-    if label is not None:
-        data.gt_sem_seg = PixelData(data=torch.as_tensor(label)[None])
-    return dict(inputs=torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1))), data_samples=data)
-
-
-@pytest.mark.parametrize('image, metainfo, expected', [
-    (np.full((2, 2, 3), (1, 2, 3), np.uint8), {}, (1, 2, 3)),
-    (np.full((2, 2, 3), (1, 2, 3), np.uint8), dict(img_path=None), (3, 2, 1)),  # arrays are RGB
-    (np.full((2, 2, 1), 7, np.uint8), {}, (7, 7, 7)),
-])
-def test_colours(image, metainfo, expected):
-    drawn = browse_dataset.picture(sample(image, **metainfo), {}, '', least_width=2)
-    np.testing.assert_array_equal(drawn[browse_dataset.LINE, 0], expected)
-
-
-def test_normalised_images_are_stretched():
-    image = np.linspace(-2, 2, 12, dtype=np.float32).reshape(2, 2, 3)
-    body = browse_dataset.picture(sample(image), {}, '', least_width=2)[browse_dataset.LINE:browse_dataset.LINE + 2]
-    assert body.min() == 0 and body.max() == 255
-
-
 def test_classification(run, tmp_path):
     for name in ('cat', 'dog'):
         (tmp_path / 'data' / name).mkdir(parents=True)
@@ -130,7 +91,8 @@ def test_classification(run, tmp_path):
     (['--fraction', 0], 'error: fraction must be a number in (0, 1], not 0'),
     (['--split', 'val'], 'error: the config has no val_dataloader'),
     (['--count', 0], '--count must be positive'),
-    (['--cfg-options', 'train_dataloader.dataset.data_root=/nowhere'], "error: img_path: there is no folder '/nowhere"),
+    (['--cfg-options', 'train_dataloader.dataset.data_root=/nowhere'],
+     "error: train_dataloader.dataset: img_path: there is no folder '/nowhere"),
 ])
 def test_errors(run, street, args, message):
     assert message in run(SEGMENTATION.format(root=street), *args)

@@ -1,13 +1,12 @@
 """Draws curves of what runs have logged, and prints their phases in numbers."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
-from prettytable import PrettyTable
+if TYPE_CHECKING:
+    from prettytable import PrettyTable
 
-from skd_mm.analysis.curves import plot_curves
-from skd_mm.analysis.logs import Run, read_runs
-from skd_mm.utils import did_you_mean
+    from skd_mm.analysis.logs import Run
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +27,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Analyzes."""
     args = parse_args()
+    # Imported after the options are parsed, so that --help is quick.
+    import matplotlib.pyplot as plt
+
+    from skd_mm.analysis.curves import plot_curves
+    from skd_mm.analysis.logs import read_runs
+    from skd_mm.utils import did_you_mean
+
     runs = read_runs(args.json_logs)
     for run in runs:
         print(f'{run.name}\n{table(run, args.keys)}')
@@ -52,8 +58,10 @@ def main() -> None:
         print(f'save curve to: {args.out}')
 
 
-def table(run: Run, keys: list[str]) -> PrettyTable:
+def table(run: 'Run', keys: list[str]) -> 'PrettyTable':
     """A row for each phase and measure."""
+    from prettytable import PrettyTable
+
     rows = PrettyTable(['phase', 'iterations', 'training seconds', 'measure', 'last', 'best', 'at iteration'])
     rows.align = 'r'
     rows.align['phase'] = rows.align['metric'] = 'l'

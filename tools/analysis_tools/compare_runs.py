@@ -4,11 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-from prettytable import PrettyTable
-
-from skd_mm.analysis.comparison import paired_difference
-
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
@@ -26,6 +21,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Prints the table."""
     args = parse_args()
+    # Imported after the options are parsed, so that --help is quick.
+    import numpy as np
+    from prettytable import PrettyTable
+
+    from skd_mm.analysis.comparison import paired_difference
+
     results = dict(read(method, args.key) for method in args.methods)
     baseline = args.baseline or next(iter(results))
     if baseline not in results:

@@ -5,12 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+# torch and skd_mm are imported where they are needed, so that --help is quick.
 from mmengine.config import Config, DictAction
-
-from skd_mm.analysis import flops
-from skd_mm.distillers import Distiller
-from skd_mm.distillers.networks import read_config
-from skd_mm.utils import write_json
 
 GIGA, TERA = 1e9, 1e12
 
@@ -40,6 +36,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Counts and prints."""
     args = parse_args()
+    from skd_mm.utils import write_json
+
     try:
         numbers = count(args)
     except (FileNotFoundError, KeyError, ValueError) as error:
@@ -51,6 +49,10 @@ def main() -> None:
 
 def count(args: argparse.Namespace) -> dict[str, Any]:
     """All numbers, as they go into the JSON file."""
+    from skd_mm.analysis import flops
+    from skd_mm.distillers import Distiller
+    from skd_mm.distillers.networks import read_config
+
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
     size = args.shape and [args.shape[0], args.shape[-1]]
@@ -86,6 +88,10 @@ def count(args: argparse.Namespace) -> dict[str, Any]:
 
 def match(path: str, total: int, images: int | Callable[[float], int], size: list[int] | None) -> dict[str, Any]:
     """How long each phase of another schedule may be."""
+    from skd_mm.analysis import flops
+    from skd_mm.distillers import Distiller
+    from skd_mm.distillers.networks import read_config
+
     cfg = read_config(path)
     model, shape = build(cfg, size)
     phases = flops.config_phases(cfg, model) if isinstance(model, Distiller) and 'schedule' in cfg else []
@@ -102,6 +108,9 @@ def match(path: str, total: int, images: int | Callable[[float], int], size: lis
 
 def build(cfg: Config, size: list[int] | None) -> tuple[Any, tuple[int, ...]]:
     """The model and the shape of its images."""
+    from skd_mm.analysis import flops
+    from skd_mm.distillers import Distiller
+
     if 'model' not in cfg:
         raise ValueError('the config has no `model`')
     model = flops.build_model(cfg)

@@ -3,14 +3,7 @@
 import argparse
 from dataclasses import asdict
 
-import torch
 from mmengine.config import DictAction
-
-from skd_mm.analysis import flops
-from skd_mm.analysis.router_cost import router_cost, with_gate
-from skd_mm.distillers import Distiller
-from skd_mm.distillers.networks import read_config
-from skd_mm.utils import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,7 +12,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of a config with `model.router`')
     parser.add_argument('--batch-size', type=int, help="images a step; the config's if not given")
     parser.add_argument('--rounds', type=int, default=20, help='how often each thing is timed, by turns')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--device', help='cuda if there is a GPU, else cpu, if not given')
     parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='settings that replace those of the config')
@@ -29,6 +22,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Times and prints."""
     args = parse_args()
+    # Imported after the options are parsed, so that --help is quick.
+    import torch
+
+    from skd_mm.analysis import flops
+    from skd_mm.analysis.router_cost import router_cost, with_gate
+    from skd_mm.distillers import Distiller
+    from skd_mm.distillers.networks import read_config
+    from skd_mm.utils import write_json
+
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
     if not cfg.model.get('router'):
@@ -36,7 +39,7 @@ def main() -> None:
     distillers: list[Distiller] = []
     counted = []
     for gate in ('policy', 'always'):
-        model = flops.build_model(with_gate(cfg, gate)).to(args.device)
+        model = flops.build_model(with_gate(cfg, gate)).to(device)
         shape = flops.config_shape(cfg, model)
         phase = flops.config_phases(cfg, model)[-1]
         counted.append(flops.schedule_cost(model, [phase], shape)[0].truncated)
@@ -52,7 +55,7 @@ def main() -> None:
                    ratio_plain=cost.routed / cost.plain, ratio_units=cost.routed / cost.units,
                    ratio_passes=cost.routed / cost.passes, gflop_routed=counted[0] / 1e9, gflop_plain=counted[1] / 1e9,
                    gflop_units=needed / 1e9, ratio_flop_units=counted[0] / needed)
-    print(f'{args.config}: {batch_size} images of {shape}, medians of {args.rounds} rounds on {args.device}')
+    print(f'{args.config}: {batch_size} images of {shape}, medians of {args.rounds} rounds on {device}')
     print(f'  forward of the teacher {cost.teacher:.1f} ms, of the student {cost.student:.1f} ms')
     print(f'  plain distillation     {cost.plain:.1f} ms a step')
     print(f'  routed                 {cost.routed:.1f} ms a step: {numbers["ratio_plain"]:.2f} x plain distillation, '

@@ -5,9 +5,6 @@ import argparse
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import MODELS, init_default_scope
 
-from skd_mm.deploy.export import student_config
-from skd_mm.distillers.networks import network_config, read_config
-
 
 def parse_args() -> argparse.Namespace:
     """The options that mmsegmentation's ``print_config.py`` has, and a name for the file it writes."""
@@ -29,6 +26,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Prints."""
     args = parse_args()
+    # Imported after the options are parsed, so that --help is quick.
+    from skd_mm.deploy.export import student_config
+    from skd_mm.distillers.networks import read_config
+
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
     if args.expand:
@@ -43,6 +44,8 @@ def main() -> None:
 
 def expand(cfg: Config) -> None:
     """Puts what is behind ``cfg`` into ``model.student`` and ``model.teacher``."""
+    from skd_mm.distillers.networks import network_config
+
     for role in ('student', 'teacher'):
         named = cfg.get('model', {}).get(role)
         if named and 'type' not in named:

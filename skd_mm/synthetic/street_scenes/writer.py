@@ -4,11 +4,12 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from skd_mm.utils import atomic_folder
 
 from .scene import street_scene
 
@@ -57,18 +58,12 @@ def make_street_scenes(root: str | os.PathLike,
     if _is_complete(root, settings):
         return root
     _check_replaceable(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f'.{root.name}-', dir=root.parent))
-    try:
+    with atomic_folder(root) as tmp:
         for split_index, (split, count) in enumerate(counts.items()):
-            _write_split(temporary, split, count, size, (seed, split_index))
-        (temporary / MARKER).write_text(json.dumps(settings) + '\n')
-        temporary.chmod(0o755)
+            _write_split(tmp, split, count, size, (seed, split_index))
+        (tmp / MARKER).write_text(json.dumps(settings) + '\n')
         if root.exists():
             shutil.rmtree(root)
-        temporary.rename(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return root
 
 

@@ -1,0 +1,1 @@
+"""Conversion of published data sets into the layouts that the data set classes read."""
