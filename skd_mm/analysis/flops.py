@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ def network_cost(model: nn.Module, shape: Sequence[int]) -> NetworkCost:
     Returns:
         Its parameters, and the MACs of its forward in mode ``'tensor'``.
     """
-    device = next(model.parameters()).device
+    device = _device(model)
     with _unchanged(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.eval()
         model(torch.zeros(1, *shape, device=device), mode='tensor')
@@ -109,7 +110,7 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
     Returns:
         One entry a phase.
     """
-    device = next(distiller.parameters()).device
+    device = _device(distiller)
     inputs = torch.zeros(BATCH, *shape, device=device)
     samples = made_up_samples(distiller.student, shape, device, BATCH)
     costs = []
@@ -119,9 +120,8 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
             distiller.train()
             trainable = sum(parameter.numel() for parameter in distiller.trainable().values())
             truncated = cached = _step(distiller, inputs, samples)
-            if _can_cache(distiller, phase):
-                distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
-                distiller.loss(inputs, samples)  # fills it
+            if _activate_cached(distiller, phase):
+                distiller.loss(inputs, samples)  # fills the cache
                 cached = _step(distiller, inputs, samples)
             costs.append(PhaseCost(phase.name, trainable, truncated, cached, truncated - cached))
             distiller.cache = None
@@ -266,7 +266,9 @@ def build_model(cfg: Config) -> Any:
 
 
 def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
-    """The shape of a training image, as a config's pipeline and the model's preprocessor make it.
+    """Return the shape of a training image, as a config's pipeline and the model's preprocessor make it.
+
+    If they set no size, it is the distiller's ``input_shape``.
 
     Args:
         cfg: The config.
@@ -276,7 +278,7 @@ def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
         ``(C, H, W)``.
 
     Raises:
-        ValueError: No step of the training pipeline sets a size.
+        ValueError: Nothing of that sets a size.
     """
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     while 'pipeline' not in dataset and 'dataset' in dataset:
@@ -293,8 +295,12 @@ def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
     if fixed is not None:
         size = _pair(fixed)
     if size is None:
-        raise ValueError('the size of the training images cannot be told from the config: no step of the training '
-                         'pipeline sets one. Give it, as with --shape HEIGHT WIDTH')
+        probed = cfg.get('model', {}).get('input_shape')
+        if probed is not None:
+            channels, height, width = probed
+            return channels, height, width
+        raise ValueError('the size of the training images is unknown, as no step of the training pipeline sets one; '
+                         'set `model.input_shape = (C, H, W)` of the distiller, or give get_flops.py --shape')
     divisor = getattr(preprocessor, 'size_divisor', getattr(preprocessor, 'pad_size_divisor', None)) or 1
     height, width = (-(-side // divisor) * divisor for side in size)
     return input_channels(model), height, width
@@ -318,11 +324,18 @@ def _epoch(images: int, batch_size: int) -> int:
     return images // batch_size
 
 
-def _can_cache(distiller: Distiller, phase: Phase) -> bool:
-    teacher = distiller.teacher
-    if distiller.multi_path:
+def _activate_cached(distiller: Distiller, phase: Phase) -> bool:
+    """Activate a phase with a cache, and return whether its features can be cached at all."""
+    try:
+        distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
+    except ValueError:
         return False
-    return phase.frozen_bn != 'train' and not (teacher is not None and teacher.training)
+    return True
+
+
+def _device(model: nn.Module) -> torch.device:
+    """Return where a model is; a teacher may have buffers alone, or nothing at all."""
+    return next(chain(model.parameters(), model.buffers()), torch.empty(0)).device
 
 
 def _step(distiller: Distiller, inputs: Tensor, samples: list[Any]) -> int:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skd_mm.analysis.flops import (
+    NetworkCost,
     PhaseCost,
     build_model,
     config_cost,
@@ -144,8 +145,26 @@ def test_the_size_is_that_of_the_training_images(distiller, cfg, size):
 def test_padding_belongs_to_the_size(distiller):
     distiller.data_preprocessor.size_divisor = 16
     assert config_shape(pipeline(dict(type='Resize', scale=(40, 20))), distiller) == (3, 32, 48)
-    with pytest.raises(ValueError, match='cannot be told'):
+
+def test_without_a_size_in_the_pipeline_it_is_the_distillers_input_shape(distiller):
+    with pytest.raises(ValueError, match='the size of the training images is unknown'):
         config_shape(pipeline(), distiller)
+    assert config_shape(ConfigDict(model=dict(input_shape=(13, 1, 1))), distiller) == (13, 1, 1)
+
+
+@pytest.mark.parametrize('teacher', [dict(type='skd_mm.TargetBank', rows=4), dict(type='skd_mm.VirtualTeacher')])
+def test_a_teacher_without_parameters_costs_nothing(teacher):
+    distiller = Distiller(
+        student=dict(type='ImageClassifier', _scope_='mmpretrain', backbone=dict(type='skd_mm.MLP', in_channels=5),
+                     head=dict(type='LinearClsHead', num_classes=3, in_channels=32)),
+        teacher=dict(teacher, num_classes=3), input_shape=(5, 1, 1),
+        spots=[dict(name='logits', student='head.fc', teacher='bank', loss=dict(type='KDLoss'))])
+    assert network_cost(distiller.teacher, (5, 1, 1)) == NetworkCost(0, 0)
+    phases = Simultaneous(phase_epochs=1).phases(distiller.stage_names())
+    student = network_cost(distiller.student, (5, 1, 1))
+    # Nothing is saved by a cache, and a teacher that draws its targets cannot be cached.
+    cost, = schedule_cost(distiller, phases, (5, 1, 1))
+    assert cost.truncated == cost.cached > 4 * student.macs
 
 
 def test_a_config_is_counted_without_its_checkpoints(monkeypatch):
