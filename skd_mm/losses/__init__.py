@@ -8,8 +8,10 @@ from .dist import DISTLoss
 from .factor import FTLoss
 from .fsp import FSPLoss
 from .hint import MSELoss
+from .ifvd import IFVDLoss
 from .logits import DKDLoss, KDLoss
 from .nst import NSTLoss
+from .pairwise import SKDSPairwiseLoss
 from .pkd import PKDLoss
 from .similarity import CCLoss, PKTLoss, RKDLoss, SPLoss
 from .vid import VIDLoss
@@ -24,6 +26,7 @@ __all__ = [
     'FSPLoss',
     'FTLoss',
     'Feature',
+    'IFVDLoss',
     'KDLoss',
     'MSELoss',
     'NSTLoss',
@@ -31,6 +34,7 @@ __all__ = [
     'PKTLoss',
     'RKDLoss',
     'RelationalLoss',
+    'SKDSPairwiseLoss',
     'SPLoss',
     'SpotLoss',
     'VIDLoss',
