@@ -14,11 +14,12 @@ from .backbones import (
 from .classifiers import EmbeddingClassifier
 from .decode_heads import UNetHead
 from .discriminator import LabelDiscriminator
+from .holistic_discriminator import HolisticDiscriminator
 from .label_teachers import TargetBank, VirtualTeacher
 from .necks import ConcatPooling
 
 __all__ = [
     'CIFARVGG', 'MLP', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling',
-    'EmbeddingClassifier', 'LabelDiscriminator', 'LeNet5', 'ResNet', 'TargetBank', 'UNetHead', 'VirtualTeacher',
-    'WideResNet'
+    'EmbeddingClassifier', 'HolisticDiscriminator', 'LabelDiscriminator', 'LeNet5', 'ResNet', 'TargetBank', 'UNetHead',
+    'VirtualTeacher', 'WideResNet'
 ]
