@@ -2,6 +2,7 @@
 
 from .embedding import Embed
 from .factor import Paraphraser, ParaphraserDecoder, Translator
+from .generator import MaskedGenerator
 from .pooling import GlobalPool, PoolToSmaller
 from .projection import Conv1x1, Linear
 from .regression import ConvReg
@@ -9,6 +10,6 @@ from .resize import Resize
 from .variance import VarianceHead
 
 __all__ = [
-    'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'Paraphraser', 'ParaphraserDecoder', 'PoolToSmaller',
-    'Resize', 'Translator', 'VarianceHead'
+    'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'MaskedGenerator', 'Paraphraser', 'ParaphraserDecoder',
+    'PoolToSmaller', 'Resize', 'Translator', 'VarianceHead'
 ]
