@@ -16,4 +16,4 @@ model = dict(
 
 schedule = dict(type='BackboneFirst', phase_iters=16000, val_interval=4000)
 train_cfg = dict(_delete_=True, type='skd_mm.PhaseLoop')
-param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=16000, by_epoch=False)]  # of each phase
+param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, by_epoch=False)]  # to the end of each phase

@@ -9,8 +9,9 @@ import torch
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
 
+from skd_mm.engine.schedulers.phase_schedulers import is_plateau
 from skd_mm.schedules import Phase
-from skd_mm.utils import derive_seed, described, temporary_seed
+from skd_mm.utils import derive_seed, described, did_you_mean, temporary_seed
 
 # What a metric raises if it is incompatible with the data or the model. Other errors may come from too few images.
 _NEVER_RIGHT = (AttributeError, KeyError, NotImplementedError, TypeError)
@@ -25,6 +26,7 @@ def check_phases(loop: Any) -> None:
     Raises:
         ValueError: A phase cannot be trained; the message names it.
     """
+    misfits: dict[str, list[str]] = {}
     for phase in loop.phases:
         samples, batch = len(loop.data.indices(phase)), loop.data.global_batch_size
         if samples < batch:
@@ -42,6 +44,12 @@ def check_phases(loop: Any) -> None:
         except (KeyError, TypeError, ValueError, AssertionError) as error:
             raise ValueError(f'phase {phase.name!r}: its optim_wrapper or param_scheduler cannot be built: '
                              f'{error}') from error
+        for misfit in loop.optimization.misfits(loop, phase):
+            misfits.setdefault(misfit, []).append(f'{phase.name} ({loop.data.length(phase)} iterations, '
+                                                  f'{loop.data.epochs(phase)} epochs)')
+    for misfit, phases in misfits.items():
+        loop.runner.logger.warning(f"{misfit} is beyond the end of {', '.join(phases)}: the schedule is cut off there; "
+                                   "leave it out or set it to 'phase' for the length of the phase")
 
 
 def check_task(loop: Any) -> None:
@@ -53,7 +61,8 @@ def check_task(loop: Any) -> None:
     Raises:
         DataError: The image cannot be read.
         ValueError: The student cannot be trained on an image of the training data or cannot predict one of the
-            validation data, the evaluator cannot evaluate that, or ``save_best`` is none of its metrics.
+            validation data, the evaluator cannot evaluate that, or ``save_best`` or the ``monitor`` of a parameter
+            scheduler is none of its metrics.
     """
     task = next((phase for phase in loop.phases[loop.index:] if phase.task), None)
     if task is None:
@@ -81,8 +90,16 @@ def _check_validation_and_metric(loop: Any, task: Phase) -> None:
                                    runner.cfg.val_evaluator)
     finally:
         runner.logger.disabled = disabled
-    if metrics is not None and loop.checkpoints.save_best != 'auto':
+    if metrics is None:
+        return
+    if loop.checkpoints.save_best != 'auto':
         loop.checkpoints.metric(task, metrics)
+    cfgs = loop.optimization.scheduler_cfgs(task)
+    for cfg in [cfgs] if isinstance(cfgs, Mapping) else cfgs:
+        monitor = cfg.get('monitor')
+        if is_plateau(cfg) and monitor is not None and monitor not in metrics:
+            raise ValueError(f'param_scheduler: {cfg["type"]} has monitor={monitor!r}, which is not among the metrics '
+                             f'of the validation, {list(metrics)}{did_you_mean(monitor, metrics)}')
 
 
 def check_losses(distiller: Any, loader: Any, key: Any, phase: str) -> None:

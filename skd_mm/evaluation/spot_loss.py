@@ -7,6 +7,9 @@ from mmengine.evaluator import BaseMetric
 
 from skd_mm.registry import METRICS
 
+SPOT_LOSS = 'spot_loss'
+"""Name of the metric by which a phase without a task loss is evaluated."""
+
 
 @METRICS.register_module()
 class SpotLossMetric(BaseMetric):
@@ -52,4 +55,4 @@ class SpotLossMetric(BaseMetric):
         names = results[0][1]
         metrics = {f'spots.{name}.loss': sum(weight * losses[name] for weight, losses in results) / total
                    for name in names}
-        return dict(spot_loss=sum(metrics.values()), **metrics)
+        return {SPOT_LOSS: sum(metrics.values()), **metrics}

@@ -10,12 +10,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from skd_mm.engine.resume import archive_previous_run, choose_checkpoint, config_changes
+from skd_mm.evaluation.spot_loss import SPOT_LOSS
 from skd_mm.registry import HOOKS
 from skd_mm.utils import atomic_replace, did_you_mean
 
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
 _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
-SPOT_LOSS = 'spot_loss'
 
 
 @HOOKS.register_module()

@@ -1,13 +1,13 @@
 """Optimizer and parameter schedulers of a phase."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
 from torch import nn
 
-from skd_mm.engine.schedulers.phase_schedulers import schedulers_of_phase
+from skd_mm.engine.schedulers.phase_schedulers import build_schedulers, misfits, schedulers_of_phase
 from skd_mm.schedules import Phase
 
 from .adversarial import build_alternating
@@ -54,7 +54,9 @@ class PhaseOptimization:
         runner.optim_wrapper = wrapper
         if scale_lr:
             runner.scale_lr(wrapper, self._auto_scale_lr)
-        runner.param_schedulers = self._build_schedulers(loop, phase)
+        cfgs = schedulers_of_phase(self.scheduler_cfgs(phase), phase, loop.data.length(phase), loop.data.epochs(phase),
+                                   self._lr_ratio(loop.data.global_batch_size) if scale_lr else 1.0)
+        runner.param_schedulers = build_schedulers(cfgs, wrapper, loop.data.epoch_length(phase))
         if discriminators is not None:
             runner.optim_wrapper = build_alternating(wrapper, discriminators, discriminator_cfg)
             runner.param_schedulers = dict(student=runner.param_schedulers, discriminator=[])
@@ -66,15 +68,18 @@ class PhaseOptimization:
         cfg.merge_from_dict(dict(optim_wrapper=copy.deepcopy(phase.optim_wrapper)))
         return cfg.optim_wrapper.to_dict()
 
-    def _build_schedulers(self, loop: Any, phase: Phase) -> list[Any]:
-        cfgs = self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
-        cfgs = schedulers_of_phase(cfgs, loop.data.length(phase), loop.data.epochs(phase))
-        # The Runner asks its training loop for the number of batches in an epoch.
-        train_loop, self.runner._train_loop = self.runner._train_loop, loop
-        try:
-            return self.runner.build_param_scheduler(cfgs) if cfgs else []
-        finally:
-            self.runner._train_loop = train_loop
+    def scheduler_cfgs(self, phase: Phase) -> Any:
+        """Return the configs of a phase's parameter schedulers, as written."""
+        return self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
+
+    def misfits(self, loop: Any, phase: Phase) -> Iterator[str]:
+        """Yields the lengths of a phase's parameter schedulers that exceed the phase."""
+        return misfits(self.scheduler_cfgs(phase), loop.data.length(phase), loop.data.epochs(phase))
+
+    def _lr_ratio(self, batch_size: int) -> float:
+        """Ratio of the global batch size to the one that the config's learning rates were chosen for."""
+        settings = self._auto_scale_lr or {}
+        return batch_size / settings['base_batch_size'] if settings.get('enable') else 1.0
 
 
 def _keep_trainable(optimizer: Any, trainable: Mapping[str, nn.Parameter], phase: Phase) -> None:

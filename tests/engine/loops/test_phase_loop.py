@@ -25,6 +25,7 @@ from tests.helpers import (
     quick,
     state,
     train,
+    train_killed,
 )
 
 STAGES = [*SPOTS, 'task_head']
@@ -247,6 +248,58 @@ def test_the_learning_rate_is_scaled_once_in_every_phase(tmp_path):
     recorder, _ = run(tmp_path, param_scheduler=[], auto_scale_lr=dict(enable=True, base_batch_size=2),
                       schedule=dict(type='Stagewise', phase_epochs=1))
     assert [phase['lr'] for phase in recorder.phases] == [[2e-2]] * 4
+
+
+def test_scaling_the_learning_rate_reaches_one_cycle(tmp_path):
+    schedulers = [dict(type='OneCycleLR', eta_max=2e-2, by_epoch=False)]
+    rates = []
+    for ratio in (1, 2):
+        recorder, _ = run(tmp_path / str(ratio), param_scheduler=schedulers,
+                          auto_scale_lr=dict(enable=True, base_batch_size=4 // ratio),
+                          schedule=dict(type='Stagewise', phase_epochs=2))
+        rates.append(torch.tensor([entry[4] for entry in recorder.iterations]))
+    torch.testing.assert_close(rates[1], 2 * rates[0])
+
+
+def test_epochs_of_a_scheduler_are_those_of_its_phase(tmp_path):
+    """Phases of different fractions have epochs of different lengths, also in a run that is resumed."""
+    ends = {}
+
+    @HOOKS.register_module(name='ToyEnds', force=True)
+    class ToyEnds(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            ends[runner.train_loop.phase.name] = [scheduler.total_steps for scheduler in runner.param_schedulers]
+
+    cfg = config(tmp_path, custom_hooks=[dict(type='ToyEnds')], param_scheduler=[
+        dict(type='OneCycleLR', eta_max=2e-2, by_epoch=True, convert_to_iter_based=True)], schedule=dict(
+            type='Phases', phase_epochs=2, phases=[
+                dict(name='a', train='all', task=1, fraction=0.34), dict(name='b', train='all', task=1),
+                dict(name='c', train='all', task=1, fraction=0.67)]))
+    train_killed(cfg, 'before_train_iter', 4)
+    train(cfg, resume=True)
+    assert ends == dict(a=[2], b=[6], c=[4])
+
+
+def test_reduce_on_plateau_works_in_feature_phases(tmp_path):
+    plateau = dict(type='ReduceOnPlateauLR', monitor='mIoU', rule='greater', patience=0, threshold=1e3,
+                   threshold_rule='abs', factor=0.5)
+    recorder, _ = run(tmp_path, param_scheduler=[plateau],
+                      schedule=dict(type='Stagewise', phase_epochs=3, val_interval=1))
+    rates = {name: sorted({entry[4] for entry in recorder.iterations if entry[0] == name}) for name in STAGES}
+    assert rates == dict.fromkeys(STAGES, pytest.approx([5e-3, 1e-2]))
+
+
+def test_a_monitor_that_is_no_metric_is_found_before_the_run(tmp_path):
+    with pytest.raises(ValueError, match=r"monitor='mIuO', which is not among .* did you mean 'mIoU'"):
+        train(config(tmp_path, param_scheduler=[dict(type='ReduceOnPlateauLR', monitor='mIuO')]))
+
+
+def test_a_schedule_that_is_longer_than_its_phase_is_reported_once(tmp_path):
+    build(tmp_path, param_scheduler=[dict(type='PolyLR', end=80000, by_epoch=False)])
+    text = next(tmp_path.glob('*/*.log')).read_text()
+    line, = [line for line in text.splitlines() if 'param_scheduler[0] (PolyLR): end=80000 is beyond the end' in line]
+    assert all(f'{stage} (6 iterations, 2 epochs)' in line for stage in STAGES)
 
 
 def test_mixed_precision_in_every_phase(tmp_path):
