@@ -6,8 +6,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
-
 
 def parse_args() -> argparse.Namespace:
     """The options."""
@@ -27,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int, help="PyTorch's threads on a CPU")
     parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
     parser.add_argument('--plot', metavar='FILE', help='draw them')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config, like schedule.fraction=0.1')
     args = parser.parse_args()
     if args.iters < 1 or args.warmup < 1:
@@ -44,16 +42,15 @@ def main() -> None:
     import torch
 
     from skd_mm.analysis import benchmark
-    from skd_mm.distillers.networks import find_config
-    from skd_mm.utils import write_json
+    from skd_mm.config import load_config, parse_options
+    from skd_mm.utils import exit_on_error, write_json
 
     # Several Runners in one process, which MMEngine finds worth a warning.
     warnings.filterwarnings('ignore', message='.*(instance named of visualizer|The draw is False)')
     if args.threads:
         torch.set_num_threads(args.threads)
-    try:
-        cfg = Config.fromfile(find_config(args.config))
-        cfg.merge_from_dict(args.cfg_options)
+    with exit_on_error('benchmark'):
+        cfg = load_config(args.config, args.cfg_options)
         with tempfile.TemporaryDirectory() as folder:
             cfg = benchmark.prepare_config(cfg, folder)
             if args.grow:
@@ -62,9 +59,8 @@ def main() -> None:
             else:
                 numbers = benchmark.benchmark(cfg, args.iters, args.warmup, args.compare, args.phases,
                                               not args.no_validation, args.clock, log)
-    except (FileNotFoundError, KeyError, ValueError) as error:
-        raise SystemExit(f'benchmark: {error.args[-1] if isinstance(error, KeyError) else error}') from error
-    numbers = dict(config=args.config, options={key: str(value) for key, value in args.cfg_options.items()}, **numbers)
+    options = {key: str(value) for key, value in parse_options(args.cfg_options).items()}
+    numbers = dict(config=args.config, options=options, **numbers)
     if not args.grow:
         print(report(numbers))
     if args.json:

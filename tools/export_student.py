@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 
 def parse_args() -> argparse.Namespace:
     """The options of this tool."""
@@ -14,7 +12,7 @@ def parse_args() -> argparse.Namespace:
                         'which the newest match is taken')
     parser.add_argument('out_dir', help='where <name>.py and <name>.pth go')
     parser.add_argument('--name', help='name of the two files; that of the config if not given')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config')
     return parser.parse_args()
 
@@ -23,12 +21,14 @@ def main() -> None:
     """Exports."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
+    from skd_mm.config import load_config
     from skd_mm.deploy.export import export_student
-    from skd_mm.distillers.networks import read_config
+    from skd_mm.utils import exit_on_error
 
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    for file in export_student(cfg, args.checkpoint, args.out_dir, args.name or Path(args.config).stem):
+    with exit_on_error('export_student'):
+        cfg = load_config(args.config, args.cfg_options)
+        files = export_student(cfg, args.checkpoint, args.out_dir, args.name or Path(args.config).stem)
+    for file in files:
         print(file)
 
 

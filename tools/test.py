@@ -8,7 +8,7 @@ import os.path as osp
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
 
 
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', help='folder for images with the predictions painted over them')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows an image')
     parser.add_argument('--tta', action='store_true', help='test time augmentation')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config, like test_dataloader.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     # torchrun and torch.distributed.launch spell it differently.
@@ -43,12 +43,12 @@ def main() -> None:
     from mmengine.model import is_model_wrapper
     from mmengine.runner import Runner
 
+    from skd_mm.config import load_config
     from skd_mm.deploy.export import student_config
-    from skd_mm.distillers.networks import find_checkpoint, load_weights, read_config
+    from skd_mm.distillers.networks import find_checkpoint, load_weights
     from skd_mm.utils import leave_group
 
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     cfg = student_config(cfg)
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
         if cfg.get(key) in (None, []):  # mmpretrain's test_cfg is an empty dict

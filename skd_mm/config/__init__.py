@@ -1,5 +1,7 @@
-"""Checks of the names and values in a config, before anything is built."""
+"""Configs: reading them as the tools do, and checks of their names and values before anything is built."""
 
 from .check import ConfigError, check_config
+from .loading import follow_schedule, load_config
+from .options import merge_options, parse_options
 
-__all__ = ['ConfigError', 'check_config']
+__all__ = ['ConfigError', 'check_config', 'follow_schedule', 'load_config', 'merge_options', 'parse_options']

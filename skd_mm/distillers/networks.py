@@ -5,6 +5,7 @@ import glob
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,21 @@ def find_config(path: str) -> str:
 
 
 def read_config(path: str) -> Config:
-    """Reads a config file or a config of an installed model zoo, see :func:`find_config`."""
-    return Config.fromfile(find_config(path))
+    """Read a config file or a config of an installed model zoo.
+
+    The folder of a config file is added to ``sys.path``, so that ``custom_imports`` can name a module next to it.
+
+    Args:
+        path: See :func:`find_config`.
+
+    Returns:
+        The config.
+    """
+    file = find_config(path)
+    folder = str(Path(file).resolve().parent)
+    if '::' not in path and folder not in sys.path:
+        sys.path.append(folder)
+    return Config.fromfile(file)
 
 
 def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str | None]:

@@ -1,7 +1,7 @@
 """Small helpers that several rooms share."""
 
 from .files import atomic_folder, atomic_replace, write_json
-from .messages import described, did_you_mean
+from .messages import described, did_you_mean, error_message, exit_on_error
 from .processes import leave_group
 from .pytree import tree_leaves, tree_map
 from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of, plain_datasets
@@ -16,6 +16,8 @@ __all__ = [
            'derive_seed',
            'described',
            'did_you_mean',
+           'error_message',
+           'exit_on_error',
            'label_of',
            'leave_group',
            'plain_datasets',

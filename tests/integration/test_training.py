@@ -17,6 +17,7 @@ from mmengine.registry import DATASETS, HOOKS, MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from skd_mm.config import follow_schedule, load_config
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
 from tests.helpers import (
     PIPELINE,
@@ -230,7 +231,7 @@ def test_a_bank_of_views(tmp_path):
 
 # What users have: mmsegmentation's and mmpretrain's own configs
 
-def test_an_iteration_based_config_of_mmsegmentation(tmp_path, tool):
+def test_an_iteration_based_config_of_mmsegmentation(tmp_path):
     base = config(
         tmp_path, train_cfg=dict(type='IterBasedTrainLoop', max_iters=80000, val_interval=8000),
         param_scheduler=[dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=6, by_epoch=False)],
@@ -240,7 +241,8 @@ def test_an_iteration_based_config_of_mmsegmentation(tmp_path, tool):
                            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=8000, save_best='mAcc')),
         log_processor=dict(by_epoch=False))
     base.dump(str(tmp_path / 'c.py'))
-    cfg = tool.read_config(str(tmp_path / 'c.py'), {'schedule.phase_epochs': 1})
+    cfg = load_config(str(tmp_path / 'c.py'), {'schedule.phase_epochs': 1})
+    follow_schedule(cfg)
     assert cfg.train_cfg.type == 'skd_mm.PhaseLoop'
     runner = train(cfg)
     assert runner.iter == 12
@@ -250,7 +252,7 @@ def test_an_iteration_based_config_of_mmsegmentation(tmp_path, tool):
 
 
 @pytest.mark.parametrize('cache', [0., 1.])
-def test_an_epoch_based_config_of_mmpretrain(tmp_path, tool, cache):
+def test_an_epoch_based_config_of_mmpretrain(tmp_path, cache):
     cls_model = dict(
         type='ImageClassifier', backbone=dict(type='ResNet_CIFAR', depth=18, base_channels=4, stem_channels=4),
         neck=dict(type='GlobalAveragePooling'),
@@ -274,7 +276,8 @@ def test_an_epoch_based_config_of_mmpretrain(tmp_path, tool, cache):
                            logger=dict(type='LoggerHook', interval=1)),
         randomness=dict(seed=0), log_level='WARNING')
     Config(cfg).dump(str(tmp_path / 'c.py'))
-    read = tool.read_config(str(tmp_path / 'c.py'), {})
+    read = load_config(str(tmp_path / 'c.py'))
+    follow_schedule(read)
     assert read.train_cfg.type == 'skd_mm.PhaseLoop'
     runner = train(read)
     assert runner.iter == 4 * 2 * 3

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from skd_mm.config import load_config
 from tests.helpers import CLASSES, PIPELINE, differing, load, log_lines, train
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -17,9 +18,9 @@ def loaders(dataset, side, pipeline, metric, **metric_args):
                 val_evaluator=dict(type=metric, **metric_args), test_evaluator=dict(type=metric, **metric_args))
 
 
-def run(tool, name, work_dir, changes, data):
+def run(name, work_dir, changes, data):
     """Trains what a config says, with what ``changes`` it to be small, and with other data (or other whole keys)."""
-    cfg = tool.read_config(str(CONFIGS / name), {'model.teacher.checkpoint': None, **changes})
+    cfg = load_config(str(CONFIGS / name), {'model.teacher.checkpoint': None, **changes})
     for key, value in data.items():
         cfg[key] = value
     cfg.work_dir, cfg.randomness, cfg.log_level = str(work_dir), dict(seed=0), 'WARNING'
@@ -47,13 +48,13 @@ def check_backbone_first(runner, learnt, measure, heads):
     assert not [name for name in moved if name.startswith('student.backbone')]
 
 
-def test_one_config_away_from_mmpretrain(tmp_path, tool):
+def test_one_config_away_from_mmpretrain(tmp_path):
     changes = {
         'schedule.phase_epochs': 1, 'model.student.backbone.base_channels': 4, 'model.student.head.in_channels': 32,
         'model.student.backbone.stem_channels': 4,
         'model.teacher.options': {'model.backbone.base_channels': 8, 'model.head.in_channels': 64}}
     data = loaders('ToyClsDataset', 32, [dict(type='PackInputs')], 'Accuracy', topk=(1, ))
-    runner, learnt = run(tool, 'examples/resnet34_resnet18_in1k.py', tmp_path, changes, data)
+    runner, learnt = run('examples/resnet34_resnet18_in1k.py', tmp_path, changes, data)
     check_backbone_first(runner, learnt, 'accuracy/top1', {'task.loss'})
     assert type(runner.optim_wrapper.optimizer).__name__ == 'Adam'
 
@@ -66,29 +67,29 @@ def thin_pspnet(channels, expansion):
             'auxiliary_head.channels': 4, 'auxiliary_head.num_classes': CLASSES}
 
 
-def test_one_config_away_from_mmsegmentation(tmp_path, tool):
+def test_one_config_away_from_mmsegmentation(tmp_path):
     """SSKD from PSPNet-R101 to PSPNet-R18, both with an auxiliary head."""
     changes = {
         'schedule.phase_iters': 2, 'schedule.val_interval': 2, 'model.student.data_preprocessor.size': (64, 64),
         **{f'model.student.{key}': value for key, value in thin_pspnet(4, 1).items()},
         'model.teacher.options': {f'model.{key}': value for key, value in thin_pspnet(4, 4).items()}}
     data = loaders('ToySegDataset', 64, PIPELINE, 'IoUMetric', iou_metrics=['mIoU'])
-    runner, learnt = run(tool, 'examples/pspnet-r101_pspnet-r18_cityscapes.py', tmp_path, changes, data)
+    runner, learnt = run('examples/pspnet-r101_pspnet-r18_cityscapes.py', tmp_path, changes, data)
     check_backbone_first(runner, learnt, 'mIoU', {'decode.loss_ce', 'aux.loss_ce'})
 
 
-def test_sskd_on_unets_of_unequal_widths(tmp_path, tool):
+def test_sskd_on_unets_of_unequal_widths(tmp_path):
     """From a U-Net on a ResNet-34 of width 1 to one on a ResNet-18 of width 1/2."""
     changes = {'schedule.phase_epochs': 1, 'train_dataloader.batch_size': 2}
     data = loaders('ToySegDataset', 64, PIPELINE, 'IoUMetric', iou_metrics=['mIoU'])
-    runner, learnt = run(tool, 'sskd/camvid/sskd_unet-r34_unet-r18-w50_1xb8-50e_camvid-480x640.py', tmp_path, changes,
+    runner, learnt = run('sskd/camvid/sskd_unet-r34_unet-r18-w50_1xb8-50e_camvid-480x640.py', tmp_path, changes,
                          data)
     widths = [tuple(size[0] for size in spot.shapes) for spot in runner.model.spots.values()]
     assert widths == [(32, 64), (64, 128), (128, 256), (256, 512)]
     check_backbone_first(runner, learnt, 'mIoU', {'decode.loss_ce'})
 
 
-def test_face_recognition_with_margin_heads(tmp_path, tool):
+def test_face_recognition_with_margin_heads(tmp_path):
     """SSKD with ArcFace heads, as the paper evaluates it on faces, judged by verification."""
     def network(width):
         return dict(
@@ -100,7 +101,7 @@ def test_face_recognition_with_margin_heads(tmp_path, tool):
     data['val_dataloader']['dataset']['images'] = 6  # three pairs of one identity
     data['model'] = dict(type='skd_mm.Distiller', student=network(4), teacher=network(8), spots='backbone')
     changes = {'schedule.phase_epochs': 1, 'default_hooks.checkpoint.save_best': 'verification/accuracy'}
-    runner, learnt = run(tool, 'examples/resnet34_resnet18_in1k.py', tmp_path, changes, data)
+    runner, learnt = run('examples/resnet34_resnet18_in1k.py', tmp_path, changes, data)
     check_backbone_first(runner, learnt, 'verification/accuracy', {'task.loss'})
     measured = [line for line in log_lines(tmp_path) if 'verification/accuracy' in line]
     assert len(measured) == 1 and {'verification/TAR@FAR=0.5'} <= measured[0].keys()

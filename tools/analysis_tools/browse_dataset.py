@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # torch and skd_mm are imported where they are needed, so that --help is quick.
-from mmengine.config import Config, DictAction
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fraction-seed', type=int, help='seed of the fraction; by default schedule.fraction_seed')
     parser.add_argument('--count', type=int, help='number of pictures, evenly spaced in the fraction; by default all')
     parser.add_argument('--seed', type=int, default=0, help='seed of the random transforms')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that override those of the config')
     args = parser.parse_args()
     if args.count is not None and args.count < 1:
@@ -51,12 +49,12 @@ def load_samples(args: argparse.Namespace) -> tuple[Any, list[int], list[str]]:
     """Return the data set, and the indices and names of the samples of the fraction."""
     from mmengine.registry import init_default_scope
 
+    from skd_mm.config import load_config
     from skd_mm.datasets.building import build_dataset
     from skd_mm.datasets.fraction import fraction_indices, sample_names
     from skd_mm.utils import did_you_mean
 
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     key = f'{args.split}_dataloader'
     if not cfg.get(key):
         raise KeyError(f'the config has no {key}{did_you_mean(key, cfg)}')

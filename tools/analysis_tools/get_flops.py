@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 # torch and skd_mm are imported where they are needed, so that --help is quick.
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 GIGA, TERA = 1e9, 1e12
 
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
                         help='size of the whole training set; that of the data set, if it is there')
     parser.add_argument('--match', metavar='CONFIG',
                         help='another distillation: print with how many epochs a phase it costs as much as this one')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config, like schedule.fraction=0.1')
     args = parser.parse_args()
     if args.shape is not None and (len(args.shape) > 2 or min(args.shape) < 1):
@@ -50,11 +50,10 @@ def main() -> None:
 def count(args: argparse.Namespace) -> dict[str, Any]:
     """All numbers, as they go into the JSON file."""
     from skd_mm.analysis import flops
+    from skd_mm.config import load_config
     from skd_mm.distillers import Distiller
-    from skd_mm.distillers.networks import read_config
 
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     size = args.shape and [args.shape[0], args.shape[-1]]
     model, shape = build(cfg, size)
     numbers: dict[str, Any] = dict(config=args.config, shape=list(shape), networks={})

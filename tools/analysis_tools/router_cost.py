@@ -3,8 +3,6 @@
 import argparse
 from dataclasses import asdict
 
-from mmengine.config import DictAction
-
 
 def parse_args() -> argparse.Namespace:
     """What to time, and how often."""
@@ -14,7 +12,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=20, help='how often each thing is timed, by turns')
     parser.add_argument('--device', help='cuda if there is a GPU, else cpu, if not given')
     parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config')
     return parser.parse_args()
 
@@ -27,13 +25,12 @@ def main() -> None:
 
     from skd_mm.analysis import flops
     from skd_mm.analysis.router_cost import router_cost, with_gate
+    from skd_mm.config import load_config
     from skd_mm.distillers import Distiller
-    from skd_mm.distillers.networks import read_config
     from skd_mm.utils import write_json
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     if not cfg.model.get('router'):
         raise SystemExit(f'router_cost: {args.config} has no `model.router`')
     distillers: list[Distiller] = []

@@ -6,8 +6,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mmengine.config import DictAction
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -22,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--prelude-dir', help='folder of finished preludes, as `prelude.dir` of the configs')
     parser.add_argument('--train-preludes', action='store_true', help='train missing preludes')
     parser.add_argument('--json', metavar='FILE', help='also write the numbers to a file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that override those of all configs')
     args = parser.parse_args()
     if args.train_preludes and not args.prelude_dir:
@@ -37,15 +35,14 @@ def main() -> None:
 
     from skd_mm.analysis.benchmark import prepare_config
     from skd_mm.analysis.teacher_cost import format_table, iteration_times, teacher_cost
-    from skd_mm.distillers.networks import read_config
+    from skd_mm.config import load_config
     from skd_mm.utils import write_json
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    cfgs = [read_config(path) for path in args.configs]
+    cfgs = [load_config(path, args.cfg_options) for path in args.configs]
     rows: list[dict[str, Any]] = []
     for path, cfg in zip(args.configs, cfgs, strict=True):
-        cfg.merge_from_dict(args.cfg_options)
         cost = teacher_cost(cfg, args.prelude_dir, args.clock, args.train_preludes)
         rows.append(dict(config=Path(path).stem, **cost))
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 
 
@@ -15,7 +15,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--graph', action='store_true', help='print the modules of the model too; of a '
                         'distiller, those of the student')
     parser.add_argument('--save-path', help='write the config there as well; the suffix is .py, .json or .yaml')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config')
     args = parser.parse_args()
     if args.save_path and not args.save_path.endswith(('.py', '.json', '.yml', '.yaml')):
@@ -27,11 +27,10 @@ def main() -> None:
     """Prints."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
+    from skd_mm.config import load_config
     from skd_mm.deploy.export import student_config
-    from skd_mm.distillers.networks import read_config
 
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     if args.expand:
         expand(cfg)
     print(f'Config:\n{cfg.pretty_text}')

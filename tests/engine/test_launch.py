@@ -1,0 +1,57 @@
+"""What a run resumes from."""
+
+import pytest
+from mmengine.config import Config
+
+from skd_mm.engine.launch import set_resume
+
+
+@pytest.fixture(autouse=True)
+def not_restarted(monkeypatch):
+    for name in ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT'):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def resumed(tmp_path):
+    """Gives ``(resume, load_from)`` as names of files; ``has`` says whether the work directory has a checkpoint."""
+
+    def call(resume, has, load_from=None):
+        (tmp_path / 'a.pth').touch()
+        if has:
+            (tmp_path / 'last_checkpoint').write_text('iter_3.pth')
+        path = str(tmp_path / resume) if resume not in (None, 'auto') else resume
+        cfg = Config(dict(work_dir=str(tmp_path), load_from=load_from, resume=False))
+        set_resume(cfg, path)
+        return cfg.resume, cfg.load_from and cfg.load_from.rpartition('/')[2]
+
+    return call
+
+
+@pytest.mark.parametrize(('resume', 'has', 'load_from', 'expected'), [
+    (None, True, 'w.pth', (False, 'w.pth')),
+    ('auto', True, None, (True, None)),
+    ('auto', False, None, (True, None)),
+    ('auto', True, 'w.pth', (True, None)),  # the weights that the run began with are of the past
+    ('auto', False, 'w.pth', (False, 'w.pth')),  # and yet to be loaded if it has not begun
+    ('a.pth', True, None, (True, 'a.pth')),
+    ('a.pth', False, 'w.pth', (True, 'a.pth'))])
+def test_a_run_started_by_hand(resumed, resume, has, load_from, expected):
+    assert resumed(resume, has, load_from) == expected
+
+
+@pytest.mark.parametrize('name', ['TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT'])
+@pytest.mark.parametrize(('count', 'resume', 'has', 'expected'), [
+    ('0', None, True, (False, None)), ('', None, True, (False, None)), ('2', None, True, (True, None)),
+    ('1', None, False, (True, None)),
+    ('1', 'a.pth', True, (True, None)),  # its own checkpoints are newer
+    ('1', 'a.pth', False, (True, 'a.pth'))])
+def test_a_run_that_is_started_again(resumed, monkeypatch, name, count, resume, has, expected):
+    monkeypatch.setenv(name, count)
+    assert resumed(resume, has) == expected
+
+
+def test_a_checkpoint_that_does_not_exist(resumed):
+    message = r"--resume .*b\.pth: there is no such checkpoint; did you mean 'a\.pth'"
+    with pytest.raises(FileNotFoundError, match=message):
+        resumed('b.pth', True)
