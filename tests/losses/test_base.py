@@ -9,8 +9,8 @@ from skd_mm.registry import LOSSES, build
 
 def test_every_loss_is_named_as_in_the_registry():
     names = [name for name in skd_mm.losses.__all__ if name not in ('Feature', 'RelationalLoss', 'SpotLoss')]
-    assert set(names) == {'ATLoss', 'CCLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FSPLoss', 'FTLoss',
-                          'IFVDLoss', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss',
+    assert set(names) == {'ATLoss', 'BPKDLoss', 'CCLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FSPLoss',
+                          'FTLoss', 'IFVDLoss', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss',
                           'SKDSPairwiseLoss', 'SPLoss', 'VIDLoss'}
     for name in names:
         loss = build(LOSSES, dict(type=name))
