@@ -14,7 +14,7 @@ from .plan import Run
 from .record import RunRecord
 from .settings import TITLES
 
-LINE_SECONDS = 8.0
+LINE_SECONDS = 15.0
 """Without a terminal, at least this much time passes between two lines of a run within a phase."""
 
 WIDTH = max(map(len, TITLES.values())) + 2
