@@ -80,7 +80,7 @@ def test_pairs_and_distillers_are_what_the_table_says(method, pair):
     assert [phase.name for phase in phases] == [*(['prepare'] if method == 'ft' else []), 'simultaneous']
     for phase in phases:
         model.activate(phase.train, phase.spots, phase.task)
-    assert model.multi_path and phases[-1].epochs == 240
+    assert model.active.multi_path and phases[-1].epochs == 240
 
 
 @pytest.mark.parametrize('method', [*DISTILLERS])
@@ -115,7 +115,7 @@ def test_the_configs_beside_the_grid(path):
     model = MODELS.build(cfg.model)
     (phase, ) = build(RECIPES, cfg.schedule).phases(model.stage_names(), model.spot_names())
     model.activate(phase.train, phase.spots, phase.task)
-    assert model.multi_path and model.router.gamma == 2
+    assert model.active.multi_path and model.router.gamma == 2
     assert list(phase.spots)[-1] == 'logits' and set(phase.spots.values()) == {1.0}
     if path.parent.name == 'tiny-imagenet':
         assert len(model.router.spots) in (2, 5)

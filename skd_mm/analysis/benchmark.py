@@ -24,8 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from skd_mm.datasets.seeded import PhaseSampler
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.samples import sample_keys
-from skd_mm.distillers.spot import module_names, select_features
-from skd_mm.features import placeholder
+from skd_mm.distillers.spot import select_features
+from skd_mm.features import NetworkPair, PairOutputs
+from skd_mm.features.placeholders import resized
 from skd_mm.utils import INDEX, did_you_mean
 from skd_mm.utils.pytree import tree_map
 
@@ -34,24 +35,24 @@ CLOCKS: dict[str, Callable[[], float]] = dict(wall=time.perf_counter, cpu=time.p
 _UNLIMITED = 2**20
 
 
-class NaiveDistiller(Distiller):
+class FullForwardPair(NetworkPair):
     """Runs both networks to their ends in every phase, as implementations without truncation do.
 
-    What the student predicts in a validation with the task takes no teacher there either.
+    A prediction of the student takes no teacher here either.
     """
 
-    def _targets(self, inputs: Tensor, data_samples: Any, mode: str, note: Any = None) -> dict[str, Tensor]:
-        if mode == 'predict':
-            return {}
-        assert self.teacher is not None
-        teacher, images = self.teacher, self.teacher_input(inputs, data_samples)
+    def run(self, inputs: Tensor, data_samples: Any, mode: str, keys: Any = None, record: Any = None) -> PairOutputs:
+        """Run both networks, see :meth:`skd_mm.features.NetworkPair.run`."""
+        student = self.student.model
+        outputs, features = self.student.run(
+            lambda: student(inputs, data_samples, mode=mode), capture=self.plan.student)
+        if mode == 'predict' or self.teacher is None or self.teacher_images is None:
+            return PairOutputs(outputs, features, {})
+        teacher, images = self.teacher.model, self.teacher_images(inputs, data_samples)
         with torch.no_grad():
-            return self.teacher_network.run(lambda: teacher(images, data_samples, mode='tensor'),
-                                            capture=self._captured('teacher'))[1]
-
-    def _student(self, inputs: Tensor, data_samples: Any, mode: str, *args: Any, **kwargs: Any) -> Any:
-        return self.student_network.run(lambda: self.student(inputs, data_samples, mode=mode),
-                                        capture=self._captured('student'))
+            targets = self.teacher.run(lambda: teacher(images, data_samples, mode='tensor'),
+                                       capture=self.plan.teacher)[1]
+        return PairOutputs(outputs, features, targets)
 
 
 class _Stop(Exception):
@@ -85,7 +86,8 @@ class BareLoop:
     @staticmethod
     def supports(distiller: Distiller) -> bool:
         """Whether the step is one that it has: networks, spots and the task, and nothing that learns beside them."""
-        return not (distiller.adversaries or distiller.routed or any(spot.needs for spot, _ in distiller.active))
+        return not (distiller.active.discriminators or distiller.active.routed or any(
+            spot.needs for spot, _ in distiller.active.spots))
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
@@ -93,10 +95,10 @@ class BareLoop:
         with ExitStack() as stack:
             for side, network in (('student', self.distiller.student_network),
                                   *((('teacher', self.distiller.teacher_network),) if self.teacher else ())):
-                for name in {name for spot, _ in self.distiller.active for name in module_names(getattr(spot, side))}:
+                for name in getattr(self.distiller.active.plan, side):
                     stack.callback(self._watch(network, side, name).remove)
             if self.memory is not None:
-                for path in self.distiller._prefix:
+                for path in self.distiller.active.plan.frozen_prefix:
                     module = self.student.get_submodule(path)
                     module.forward = lambda *args, path=path, **kwargs: self.values[path]  # type: ignore[method-assign]
                     stack.callback(module.__dict__.pop, 'forward')
@@ -105,8 +107,8 @@ class BareLoop:
     def _watch(self, network: Any, side: str, name: str) -> Any:
         path, index = network.module_path(name)
         seen = self.seen[side]
-        count = len({name for spot, _ in self.distiller.active for name in module_names(getattr(spot, side))})
-        stop = side == 'teacher' or not self.distiller.task
+        count = len(getattr(self.distiller.active.plan, side))
+        stop = side == 'teacher' or not self.distiller.active.task
 
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             seen[name] = output if index is None else output[index]
@@ -127,7 +129,7 @@ class BareLoop:
         for i, sample in enumerate(batch['data_samples']):
             self.memory[sample.metainfo[INDEX]] = {
                 name: tree_map(lambda feature, i=i: feature[i].clone(), feature) for name, feature in stored.items()}
-        self.values.update({name: placeholder(output, len(batch['data_samples'])) for name, output in unneeded.items()})
+        self.values.update({name: resized(output, len(batch['data_samples'])) for name, output in unneeded.items()})
 
     def step(self, batch: Mapping[str, Any]) -> None:
         """One iteration."""
@@ -143,8 +145,8 @@ class BareLoop:
                 value = tree_map(lambda *parts: torch.stack(parts), *(one[name] for one in stored))
                 side, _, path = name.partition(':')
                 (targets if side == 'teacher' else self.values)[path] = value
-        elif self.distiller.active:
-            assert self.teacher is not None
+        elif self.distiller.active.needs_teacher:
+            assert self.teacher is not None and self.distiller.teacher_input is not None
             self.seen['teacher'].clear()
             try:
                 with torch.no_grad():
@@ -154,14 +156,14 @@ class BareLoop:
             targets = self.seen['teacher']
         loss: Any = 0.
         try:
-            outputs = self.student(images, samples, mode='loss' if self.distiller.task else 'tensor')
-            if self.distiller.task:
-                loss = self.distiller.task * sum(
+            outputs = self.student(images, samples, mode='loss' if self.distiller.active.task else 'tensor')
+            if self.distiller.active.task:
+                loss = self.distiller.active.task * sum(
                     sum(value) if isinstance(value, list) else value
                     for name, value in outputs.items() if 'loss' in name)
         except _Stop:
             pass
-        for spot, weight in self.distiller.active:
+        for spot, weight in self.distiller.active.spots:
             loss = loss + weight * spot(
                 select_features(self.seen['student'], spot.student), select_features(targets, spot.teacher)).mean()
         loss.backward()
@@ -190,7 +192,9 @@ class Mode:
         runner.call_hook('before_run')
         runner.call_hook('before_train')
         if naive:
-            self.loop.distiller.__class__ = NaiveDistiller
+            distiller = self.loop.distiller
+            distiller.pair = FullForwardPair(
+                distiller.student_network, distiller.teacher_network, distiller.teacher_input)
 
     def begin(self, index: int) -> None:
         """Starts a phase."""
@@ -391,7 +395,8 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
             inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
             keys = sample_keys(inputs['data_samples'], inputs['inputs'].shape[1:])
             stored = own.distiller.cache.get(keys)
-            bare['bare_cached'].remember(batch, stored or {}, next(iter(own.distiller._placeholders.values())) or {})
+            unread = next(iter(own.distiller.pair._placeholders.values())) or {}
+            bare['bare_cached'].remember(batch, stored or {}, unread)
         images = sum(len(batch['data_samples']) for batch in batches)
         entry['cache_mib'] = own.distiller.cache.bytes / images * len(own.data.indices(phase)) / 2**20
     for name, loop_ in bare.items():

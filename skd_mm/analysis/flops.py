@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import check_fraction, fraction_indices
 from skd_mm.distillers import Distiller
+from skd_mm.distillers.probing import input_channels
 from skd_mm.features import FeatureCache
 from skd_mm.registry import RECIPES, build
 from skd_mm.schedules import Phase
@@ -120,11 +121,12 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
             distiller.train()
             trainable = sum(parameter.numel() for parameter in distiller.trainable().values())
             truncated = cached = _step(distiller, inputs, samples)
-            if _activate_cached(distiller, phase):
-                distiller.loss(inputs, samples)  # fills the cache
+            if distiller.active.cacheable:
+                distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
+                distiller.loss(inputs, samples)  # fills it
                 cached = _step(distiller, inputs, samples)
             costs.append(PhaseCost(phase.name, trainable, truncated, cached, truncated - cached))
-            distiller.cache = None
+            distiller.pair.cache = None
     return costs
 
 
@@ -219,7 +221,7 @@ def config_phases(cfg: Config, distiller: Distiller) -> list[Phase]:
     """
     if 'schedule' not in cfg:
         raise ValueError('the config has no `schedule`: there are no phases to count')
-    return build(RECIPES, cfg.schedule).phases(distiller.stage_names(), distiller.spot_names())
+    return build(RECIPES, cfg.schedule).phases(distiller.outline(), distiller.spot_names())
 
 
 def config_images(cfg: Config) -> Callable[[float], int] | None:
@@ -265,23 +267,10 @@ def build_model(cfg: Config) -> Any:
         logger.setLevel(level)
 
 
-def _first_image_size(cfg: Config) -> tuple[int, int] | None:
-    """Height and width of the first training image after its transforms; None if the data does not exist."""
-    if 'train_dataloader' not in cfg:
-        return None
-    try:
-        with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
-            dataset = build_dataset(cfg.train_dataloader.dataset, 'train_dataloader.dataset')
-        height, width = dataset[0]['inputs'].shape[-2:]
-    except (OSError, ValueError, KeyError):
-        return None
-    return int(height), int(width)
-
-
 def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
     """Return the shape of a training image, as a config's pipeline and the model's preprocessor make it.
 
-    If they set no size, it is the distiller's ``input_shape``, or else that of the first training image.
+    If they set no size, it is the distiller's ``input_shape``.
 
     Args:
         cfg: The config.
@@ -312,19 +301,11 @@ def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
         if probed is not None:
             channels, height, width = probed
             return channels, height, width
-        size = _first_image_size(cfg)
-    if size is None:
-        raise ValueError('the size of the training images is unknown, as no step of the training pipeline sets one and '
-                         'there is no training image to read; set `model.input_shape = (C, H, W)` of the distiller, or '
-                         'give get_flops.py --shape')
+        raise ValueError('the size of the training images is unknown, as no step of the training pipeline sets one; '
+                         'set `model.input_shape = (C, H, W)` of the distiller, or give get_flops.py --shape')
     divisor = getattr(preprocessor, 'size_divisor', getattr(preprocessor, 'pad_size_divisor', None)) or 1
     height, width = (-(-side // divisor) * divisor for side in size)
     return input_channels(model), height, width
-
-
-def input_channels(model: nn.Module) -> int:
-    """The channels that a model's first convolution takes; 3 if it has none."""
-    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -338,15 +319,6 @@ def _epoch(images: int, batch_size: int) -> int:
     if images < batch_size:
         raise ValueError(f'{images} training images are fewer than one batch of {batch_size}')
     return images // batch_size
-
-
-def _activate_cached(distiller: Distiller, phase: Phase) -> bool:
-    """Activate a phase with a cache, and return whether its features can be cached at all."""
-    try:
-        distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
-    except ValueError:
-        return False
-    return True
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from mmengine.config import Config
 
 from skd_mm.distillers import Distiller
+from skd_mm.distillers.probing import spot_shapes
 from skd_mm.distillers.spot import Spot, module_names
 from skd_mm.schedules import Phase
 
@@ -37,7 +38,7 @@ def plan(cfg: Config) -> str:
     shape = flops.config_shape(cfg, distiller)
     costs = flops.schedule_cost(distiller, phases, shape)
     images = flops.config_images(cfg)
-    spots = distiller.spot_shapes(shape)
+    spots = spot_shapes(distiller.spots.values(), distiller.student_network, distiller.teacher_network, shape)
     lines = [f'{len(phases)} phases, images of {_shape(shape)}']
     for number, (phase, cost) in enumerate(zip(phases, costs, strict=True), 1):
         seen = '' if images is None else f', {flops.images_of(phase, images)} of {images(1.0)} images'
@@ -75,7 +76,7 @@ def _length(phase: Phase) -> str:
 def _active(distiller: Distiller, phase: Phase, shapes: Mapping[str, tuple[Sequence, Sequence]]) -> list[str]:
     distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
     lines = []
-    for spot, weight in distiller.active:
+    for spot, weight in distiller.active.spots:
         what = f'{type(spot.loss).__name__}{_times(weight)}'
         if isinstance(spot, Spot):
             sides = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from skd_mm.distillers.spot import KEYS
+from skd_mm.distillers.spot_configs import KEYS
 from skd_mm.losses import SpotLoss
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, SCOPE
 

@@ -2,21 +2,25 @@
 
 import logging
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from skd_mm.features import (
     FeatureExtractor,
     StageEntry,
+    StageSplit,
     backbone_stages,
     find_stage_entries,
     match_stages,
+    side_effect_free,
     split_stages,
 )
+
+from .spot import module_names
 
 
 def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
@@ -34,19 +38,31 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
         KeyError: A module was asked for that the network does not have.
         ValueError: It could not be run.
     """
-    training = {module: module.training for module in network.model.modules()}
-    network.model.eval()
     try:
-        return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
+        with side_effect_free(network.model), torch.no_grad():
+            return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
     except KeyError as error:
         raise KeyError(f'model.spots: {error.args[0]}') from None
     except (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
         raise ValueError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
                          f'{list(shape)}; if the size is at fault, set model.input_shape to one that it takes: '
                          f'{type(error).__name__}: {error}') from error
-    finally:
-        for module, mode in training.items():
-            module.training = mode
+
+
+def split_at(network: FeatureExtractor, shape: Sequence[int], cuts: Sequence[str],
+             features: Collection[str]) -> StageSplit:
+    """Cut a network into stages.
+
+    Args:
+        network: The network.
+        shape: ``(C, H, W)`` of an image.
+        cuts: Names of the features at the ends of the stages.
+        features: Names of all features that are of interest.
+
+    Returns:
+        See :func:`skd_mm.features.split_stages`.
+    """
+    return probe(network, shape, lambda call: split_stages(network, call, cuts, features))
 
 
 def features_at(network: FeatureExtractor, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
@@ -60,7 +76,34 @@ def features_at(network: FeatureExtractor, shape: Sequence[int], modules: Collec
     Returns:
         ``[1, ...]`` by name.
     """
-    return probe(network, shape, lambda call: split_stages(network, call, list(modules))[1])
+    found = probe(network, shape, lambda call: split_stages(network, call, (), modules).features)
+    return {name: found[name] for name in modules}
+
+
+def spot_shapes(spots: Iterable[Any], student: FeatureExtractor, teacher: FeatureExtractor | None,
+                shape: Sequence[int]) -> dict[str, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]]:
+    """Return the shapes of the features that are compared, before any connector.
+
+    Args:
+        spots: The spots.
+        student: The student.
+        teacher: The teacher, or None.
+        shape: ``(C, H, W)`` of an image.
+
+    Returns:
+        By the name of the spot, the shapes at the student's modules and at the teacher's (none without a teacher).
+    """
+    spots = list(spots)
+
+    def shapes(network: FeatureExtractor | None, side: str) -> dict[str, list[tuple[int, ...]]]:
+        named = {spot.name: module_names(getattr(spot, side)) for spot in spots}
+        if network is None or not named:
+            return {name: [] for name in named}
+        found = features_at(network, shape, {module for modules in named.values() for module in modules})
+        return {name: [tuple(found[module].shape[1:]) for module in modules] for name, modules in named.items()}
+
+    own, theirs = shapes(student, 'student'), shapes(teacher, 'teacher')
+    return {name: (own[name], theirs[name]) for name in own}
 
 
 def stage_entries(network: FeatureExtractor, shape: Sequence[int], modules: Sequence[str]) -> list[StageEntry]:
@@ -126,3 +169,8 @@ def pooled_feature(network: FeatureExtractor, shape: Sequence[int]) -> str:
     if isinstance(last, Tensor) and last.dim() == 2:
         return 'neck' if last is output else 'neck[-1]'
     return probe(network, shape, lambda call: backbone_stages(network, call))[-1][0]
+
+
+def input_channels(network: nn.Module) -> int:
+    """Return the number of channels that a network's first convolution takes; 3 if it has none."""
+    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)

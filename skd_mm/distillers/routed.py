@@ -1,6 +1,6 @@
 """The second pass of a routed step, in which samples change over between the two networks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,21 @@ class Branch:
 
     Attributes:
         network: The network.
-        run: Runs it on the batch in a mode, ``'tensor'`` or ``'loss'``.
+        inputs: ``[B, C, H, W]``, its images.
+        data_samples: One per image.
         entries: How it is entered.
         recorded: What stands for the outputs of its modules.
     """
 
     network: FeatureExtractor
-    run: Callable[[str], Any]
+    inputs: Tensor
+    data_samples: Sequence[Any] | None
     entries: Sequence[StageEntry]
     recorded: Mapping[str, Any]
+
+    def run(self, mode: str) -> Any:
+        """Run the network on the batch in a mode, ``'tensor'`` or ``'loss'``."""
+        return self.network.model(self.inputs, self.data_samples, mode=mode)
 
     def advance(self, given: Sequence[Tensor]) -> Tensor:
         """Runs the next stage, given the features at the ends of all before it."""

@@ -1,7 +1,7 @@
 """A spot: a named place where the student is compared with the teacher."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,78 +10,12 @@ from torch import Tensor, nn
 from skd_mm.connectors.chain import connected
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.losses import Feature, MSELoss, SpotLoss
-from skd_mm.losses.base import mean_of_selected, parts, shapes
+from skd_mm.losses.base import parts, shapes
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, build
 from skd_mm.routing import gated
 from skd_mm.utils import did_you_mean
 
-KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
-        'discriminator', 'weight', 'stage')
 Modules = str | tuple[str, ...]
-
-
-def spot_configs(cfg: str | Mapping[str, Any],
-                 pairs: Callable[[], Sequence[tuple[str, str]]] = tuple) -> list[dict[str, Any]]:
-    """Completes what a config says of a spot.
-
-    Args:
-        cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`. In
-            place of module names it may have ``stage``: the number of a stage of both networks from 1 on (from -1
-            backwards), a list of such for a loss that needs several, ``'all'`` for one spot a stage, or
-            ``'consecutive'`` for one spot a pair of consecutive stages.
-        pairs: Gives the names of the modules at the ends of the stages, of the student and of the teacher; called only
-            where a stage is named.
-
-    Returns:
-        For each spot a dict with ``name``, ``student``, ``teacher``, ``loss`` and the connectors, and whatever else
-        there is.
-
-    Raises:
-        ValueError: Unknown keys, no module, or a stage that does not exist.
-    """
-    full: dict[str, Any] = dict(student=cfg) if isinstance(cfg, str) else dict(cfg)
-    for key in full:
-        if key not in KEYS:
-            raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, KEYS)} (there are {KEYS})')
-    if 'stage' in full:
-        return [spot for stage in _stage_configs(full, pairs()) for spot in spot_configs(stage, pairs)]
-    if 'student' not in full:
-        raise ValueError(f'model.spots: {full} names no `student` module')
-    full.setdefault('teacher', full['student'])
-    for side in ('student', 'teacher'):
-        full[side] = full[side] if isinstance(full[side], str) else tuple(full[side])
-    full.setdefault('name', '+'.join(module_names(full['student'])))
-    full.setdefault('loss', dict(type='MSELoss'))
-    full.setdefault('connector', None)
-    full.setdefault('teacher_connector', None)
-    return [full]
-
-
-def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """A spot's config with module names, for each stage that it means."""
-    stage, count = cfg.pop('stage'), len(pairs)
-    if 'student' in cfg or 'teacher' in cfg:
-        raise ValueError(f'model.spots: a spot has either `stage` ({stage!r}) or module names, not both')
-    if stage == 'all':
-        chosen: list[Any] = list(range(1, count + 1))
-    elif stage == 'consecutive':
-        chosen = [(k, k + 1) for k in range(1, count)]
-    else:
-        chosen = [tuple(stage) if isinstance(stage, list | tuple) else stage]
-    found = []
-    for one in chosen:
-        numbers = one if isinstance(one, tuple) else (one,)
-        if not all(isinstance(k, int) and 1 <= abs(k) <= count for k in numbers):
-            raise ValueError(f"model.spots: `stage` must be a number from 1 to {count} (or from -1 to -{count}), a "
-                             f"list of such, 'all' or 'consecutive', not {one!r}"
-                             f"{did_you_mean(str(one), ['all', 'consecutive'])}")
-        numbers = tuple(k if k > 0 else count + 1 + k for k in numbers)
-        sides = list(zip(*(pairs[k - 1] for k in numbers), strict=True))
-        student, teacher = sides if isinstance(one, tuple) else (side[0] for side in sides)
-        label = '-'.join(map(str, numbers))
-        name = cfg.get('name', 'stage') + label if len(chosen) > 1 else cfg.get('name', f'stage{label}')
-        found.append(dict(cfg, name=name, student=student, teacher=teacher))
-    return found
 
 
 class Spot(nn.Module):
@@ -208,32 +142,25 @@ class Spot(nn.Module):
         """What it uses beside the features: ``'labels'`` and ``'index'``, as keys of a context."""
         return {*self.loss.needs, *(('index', 'labels') if self.memory is not None else ())}
 
-    def compare(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
-                selected: Tensor | None = None) -> Tensor:
-        """Compares two features after their connectors.
+    def compare(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Compares two features behind their connectors; here samples may have been left out of all arguments.
 
         Args:
             student: ``[B, ...]``.
             teacher: ``[B, ...]``.
             context: What is known of the samples: ``index``, ``[B]``, their positions in the training set, and
                 ``labels``, ``[B]`` or ``[B, H, W]``. What is not known may be missing.
-            selected: ``[B]``, True for the samples that are compared and remembered, which come first; all by default.
-                Only for relational losses and memories.
 
         Returns:
-            The loss, ``[B]``, or a scalar if the loss is relational; with ``selected`` the mean over these samples.
+            The loss, ``[B]``, or a scalar where the loss is relational.
         """
         context = context or {}
-        mask = {} if selected is None else dict(selected=selected)
         if self.memory is not None:
             labels = context.get('labels')
             # A map of classes says nothing of the image as a whole, which is then a class of its own.
             student, teacher = self.memory(student, teacher, context.get('index'),
-                                           labels if labels is not None and labels.dim() == 1 else None, **mask)
-        known = {name: context.get(name) for name in self.loss.needs}
-        if selected is None or self.loss.relational:
-            return self.loss(student, teacher, **known, **mask)
-        return mean_of_selected(self.loss(student, teacher, **known).masked_fill(~selected, 0), selected)
+                                           labels if labels is not None and labels.dim() == 1 else None)
+        return self.loss(student, teacher, **{name: context.get(name) for name in self.loss.needs})
 
     def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
                 gate: Tensor | None = None) -> Tensor:

@@ -4,19 +4,44 @@ from .backbones import backbone_stages, match_stages
 from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structure_of
 from .execution import Execution
 from .extractor import FeatureExtractor
+from .modes import constant, constant_statistics, preserve_modes, side_effect_free
+from .network_pair import ForwardPlan, NetworkPair, PairOutputs
 from .partial_forward import (
     StageEntry,
-    constant,
     find_stage_entries,
     recorded_paths,
     replayed_outputs,
     run_from_stage,
 )
 from .placeholders import needed_outputs, placeholder
-from .stages import Stage, split_stages
+from .stages import TASK_HEAD, Stage, StageSplit, split_stages
 
 __all__ = [
-    'Execution', 'FeatureCache', 'FeatureExtractor', 'FeatureFiles', 'Stage', 'StageEntry', 'backbone_stages',
-    'constant', 'find_stage_entries', 'fingerprint', 'match_stages', 'needed_outputs', 'placeholder',
-    'recorded_paths', 'replayed_outputs', 'run_from_stage', 'samples_of', 'split_stages', 'structure_of',
+    'TASK_HEAD',
+    'Execution',
+    'FeatureCache',
+    'FeatureExtractor',
+    'FeatureFiles',
+    'ForwardPlan',
+    'NetworkPair',
+    'PairOutputs',
+    'Stage',
+    'StageEntry',
+    'StageSplit',
+    'backbone_stages',
+    'constant',
+    'constant_statistics',
+    'find_stage_entries',
+    'fingerprint',
+    'match_stages',
+    'needed_outputs',
+    'placeholder',
+    'preserve_modes',
+    'recorded_paths',
+    'replayed_outputs',
+    'run_from_stage',
+    'samples_of',
+    'side_effect_free',
+    'split_stages',
+    'structure_of',
 ]

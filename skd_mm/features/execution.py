@@ -2,17 +2,18 @@
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from skd_mm.utils import did_you_mean
+
+from .modes import constant_statistics
 
 Forward = Callable[..., Any]
 # A network in phases compiles each of its parts for training, for validation, and for what learns in it.
@@ -102,21 +103,7 @@ def _recompute(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     if not (torch.is_grad_enabled() and module.training):
         return forward(module, *args, **kwargs)
     return checkpoint(forward, module, *args, use_reentrant=False,
-                      context_fn=lambda: (nullcontext(), _constant_statistics(module)), **kwargs)
-
-
-@contextmanager
-def _constant_statistics(module: nn.Module) -> Iterator[None]:
-    """BN normalises by the batch and keeps its running statistics as they are."""
-    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
-    was = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
-    try:
-        yield
-    finally:
-        for norm, (momentum, tracked) in zip(norms, was, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, tracked
+                      context_fn=lambda: (nullcontext(), constant_statistics(module)), **kwargs)
 
 
 def _largest(path: str, module: nn.Module, hooked: frozenset) -> Iterator[str]:

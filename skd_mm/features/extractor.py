@@ -1,5 +1,6 @@
 """Running a network as far as it is needed, and reading or replacing what its modules give."""
 
+import copy
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,15 +39,23 @@ class FeatureExtractor:
         model: Any model of mmsegmentation or mmpretrain.
         role: How messages call it, ``'student'`` or ``'teacher'``.
         execution: How its modules are run; as they are by default.
+        shared: Copies of an owner share it instead of copying the model: a frozen teacher is in no EMA copy.
 
     Raises:
         KeyError: From :meth:`module_path`, where a name is not a module of the model; the closest names are given.
     """
 
-    def __init__(self, model: nn.Module, role: str = 'model', execution: Execution | None = None) -> None:
+    def __init__(self, model: nn.Module, role: str = 'model', execution: Execution | None = None,
+                 shared: bool = False) -> None:
         self.model = model
+        self.shared = shared
         self.role = role
         self.execution = execution or Execution()
+
+    def __deepcopy__(self, memo: dict) -> 'FeatureExtractor':
+        if self.shared:
+            return self
+        return FeatureExtractor(copy.deepcopy(self.model, memo), self.role, copy.deepcopy(self.execution, memo))
 
     def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
         """Finds the module behind a name.
@@ -92,7 +101,8 @@ class FeatureExtractor:
         Args:
             call: What runs the model, for example ``lambda: model(inputs, mode='tensor')``.
             capture: Names whose outputs are wanted.
-            stop: End the forward as soon as all of ``capture`` are there; the first result is then None.
+            stop: Stop the forward pass as soon as all of ``capture`` and ``record`` are there; the first result is then
+                None.
             record: Its keys are paths of modules; filled with what each of them returned, of whatever type.
             replay: Outputs by module name: these modules are not run, they return the given value. With what stands
                 before it replayed, a network is re-entered at any stage.
@@ -106,12 +116,12 @@ class FeatureExtractor:
             KeyError: A name's output is no tensor.
             RuntimeError: A name was not reached, or its tensor was changed in place by a later module.
         """
-        if stop and not capture:
+        if stop and not capture and not record:
             return None, {}
         features: dict[str, Tensor] = {}
         hooked = {self.module_path(name)[0] for name in [*capture, *(record or ()), *(replay or ())]}
         with self._shadowing(self.execution.forwards(self.model, hooked)), self._replaying(replay or {}), \
-                self._recording(record, record_fn), self._capturing(capture, features, stop):
+                self._watching(capture, features, record or {}, record_fn, stop):
             try:
                 result = call()
             except _Stop:
@@ -152,18 +162,37 @@ class FeatureExtractor:
         return output[index]
 
     @contextmanager
-    def _capturing(self, names: Collection[str], features: dict[str, Tensor], stop: bool) -> Iterator[None]:
+    def _watching(self, capture: Collection[str], features: dict[str, Tensor], record: dict[str, Any],
+                  record_fn: Callable[[Any], Any], stop: bool) -> Iterator[None]:
+        """Fill ``features`` and ``record`` while the model runs; stop it when both are complete."""
         versions: dict[str, int] = {}
-        handles = []
-        for name, (path, index) in {name: self.module_path(name) for name in names}.items():
+        waiting = {*capture, *(('record', path) for path in record)}
 
-            def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
+        def done(what: Any) -> None:
+            waiting.discard(what)
+            if stop and not waiting:
+                raise _Stop
+
+        def recorder(path: str) -> Callable:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+                record[path] = record_fn(output)
+                done(('record', path))
+
+            return hook
+
+        def capturer(name: str, index: int | None) -> Callable:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
                 feature = features[name] = self.pick(name, output, index)
                 versions[name] = feature._version
-                if stop and len(features) == len(names):
-                    raise _Stop
+                done(name)
 
-            handles.append(self.model.get_submodule(path).register_forward_hook(hook))
+            return hook
+
+        # What is recorded is recorded before a capture at the same module stops the forward pass.
+        handles = [self.model.get_submodule(path).register_forward_hook(recorder(path)) for path in record]
+        for name in capture:
+            path, index = self.module_path(name)
+            handles.append(self.model.get_submodule(path).register_forward_hook(capturer(name, index)))
         try:
             yield
         finally:
@@ -173,22 +202,6 @@ class FeatureExtractor:
             if feature._version != versions[name]:
                 raise RuntimeError(f'the feature at {name!r} of the {self.role} was changed in place by a later '
                                    'module (an in-place ReLU?); name that module instead')
-
-    @contextmanager
-    def _recording(self, outputs: dict[str, Any] | None, record_fn: Callable[[Any], Any]) -> Iterator[None]:
-        handles = []
-        for path, module in {path: self.model.get_submodule(path) for path in outputs or ()}.items():
-
-            def hook(module: nn.Module, inputs: Any, output: Any, path: str = path) -> None:
-                assert outputs is not None
-                outputs[path] = record_fn(output)
-
-            handles.append(module.register_forward_hook(hook))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     @contextmanager
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
@@ -218,24 +231,37 @@ class FeatureExtractor:
                 module.__dict__.pop('forward', None)
                 module.__dict__.update(own)
 
-    @torch.no_grad()
-    def trace(self, call: Callable[[], Any]) -> list[tuple[str, Any]]:
-        """Runs the model once and records every module as it finishes.
+    def watch(self, call: Callable[[], Any], record: Callable[[str, Any], None]) -> Any:
+        """Run the model once and hand out what every module returns.
 
         Args:
-            call: What runs the model.
+            call: Runs the model.
+            record: Gets the path and the output of each module as it finishes; a module that is called twice appears
+                twice. The model itself is not among them.
 
         Returns:
-            ``(path, output)`` in the order in which the modules finished; a module used twice appears twice.
+            What ``call`` returned.
         """
-        finished: list[tuple[str, Any]] = []
         handles = [
-            module.register_forward_hook(lambda module, inputs, output, path=path: finished.append((path, output)))
+            module.register_forward_hook(lambda module, inputs, output, path=path: record(path, output))
             for path, module in self.model.named_modules() if path
         ]
         try:
-            call()
+            return call()
         finally:
             for handle in handles:
                 handle.remove()
+
+    def trace(self, call: Callable[[], Any]) -> list[tuple[str, Any]]:
+        """Run the model once and return what every module returned.
+
+        Args:
+            call: Runs the model.
+
+        Returns:
+            ``(path, output)`` in the order in which the modules finished.
+        """
+        finished: list[tuple[str, Any]] = []
+        with torch.no_grad():
+            self.watch(call, lambda path, output: finished.append((path, output)))
         return finished

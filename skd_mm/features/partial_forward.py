@@ -1,12 +1,11 @@
 """Entering a network behind any of its stages, with features that another network may have had a part in."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .extractor import FeatureExtractor
 from .placeholders import placeholder
@@ -41,7 +40,7 @@ def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends:
         ValueError: The order is another one, the last end is not the network's output, or a stage reads more of the
             network than the ends of those before it.
     """
-    stages, _ = split_stages(network, call, ends)
+    stages = split_stages(network, call, ends).stages
     found = [stage.name for stage in stages[:-1]]
     if found != list(ends):
         raise ValueError(f'the {network.role} runs its modules in the order {found}, not {list(ends)}')
@@ -106,31 +105,6 @@ def replayed_outputs(network: FeatureExtractor, entries: Sequence[StageEntry], g
             parts[index] = feature
             outputs[path] = type(recorded[path])(parts)
     return outputs
-
-
-@contextmanager
-def constant(model: nn.Module) -> Iterator[None]:
-    """For the time of this, a model is a function that nothing moves: eval mode, and no gradient for its parameters.
-
-    What is run in it still hands gradients on to its inputs. Checkpointed activations would be computed anew outside of
-    it, so that modules keep theirs.
-    """
-    training = [(module, module.training) for module in model.modules()]
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    recomputed: list[Any] = [module for module in model.modules() if getattr(module, 'with_cp', False)]
-    model.eval()
-    model.requires_grad_(False)
-    for module in recomputed:
-        module.with_cp = False
-    try:
-        yield
-    finally:
-        for module in recomputed:
-            module.with_cp = True
-        for parameter in learning:
-            parameter.requires_grad_(True)
-        for module, mode in training:
-            module.training = mode
 
 
 def recorded_paths(entries: Sequence[StageEntry]) -> list[str]:

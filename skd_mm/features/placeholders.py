@@ -21,7 +21,7 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
         outputs: What each module of the prefix gave for a batch, by name.
 
     Returns:
-        For every name the output if it is needed, else a stand-in (:func:`placeholder`).
+        For every name the output if it is needed, else a :func:`placeholder`.
     """
     leaves = tree_map(lambda tensor: tensor.detach().clone().requires_grad_(tensor.is_floating_point()), outputs)
     flat = [(name, leaf) for name, output in leaves.items() for leaf in tree_leaves(output) if leaf.requires_grad]
@@ -41,24 +41,43 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
         again = tree_leaves(run(tree_map(lambda tensor: tensor if 0 in tensor.stride() else tensor.clone(), kept)))
         if all(torch.equal(one, other) for one, other in zip(tree_leaves(whole), again, strict=True)):
             return kept
-    except RuntimeError:  # a stand-in cannot be written to
+    except RuntimeError:  # a placeholder cannot be written to
         pass
     return dict(outputs)
 
 
-def placeholder(output: Any, batch: int | None = None) -> Any:
-    """What takes the place of an output that nothing reads: no memory, and NaN for whatever reads it after all.
+def placeholder(output: Any) -> Any:
+    """Return what replaces an output that nothing reads: it takes no memory, and is NaN for whatever reads it.
 
     Args:
         output: ``[B, ...]``, or lists and tuples of such.
-        batch: Another batch size.
 
     Returns:
-        The same with ``[batch, ...]``, all NaN (zero where the type has none).
+        The same shapes, all NaN (zero if the type has no NaN).
     """
 
     def expand(tensor: Tensor) -> Tensor:
-        shape = tensor.shape if batch is None else (batch, *tensor.shape[1:])
-        return tensor.new_full((), float('nan') if tensor.is_floating_point() else 0).expand(shape)
+        value = float('nan') if tensor.is_floating_point() else 0
+        return tensor.new_full((), value).expand(tensor.shape)
 
     return tree_map(expand, output)
+
+
+def resized(output: Any, batch: int, probed: int = 2) -> Any:
+    """Return a placeholder for another number of images.
+
+    Args:
+        output: What :func:`placeholder` returned.
+        batch: The number of images.
+        probed: The number of images that ``output`` is for.
+
+    Returns:
+        ``[batch, ...]`` for what is ``[probed, ...]``, or a multiple of both (windows); anything else is unchanged.
+    """
+
+    def resize(tensor: Tensor) -> Tensor:
+        if not tensor.dim() or len(tensor) % probed:
+            return tensor
+        return tensor[:1].expand(len(tensor) // probed * batch, *tensor.shape[1:])
+
+    return tree_map(resize, output)

@@ -1,26 +1,28 @@
-"""Cutting a network into stages: consecutive slices of its forward, one behind each spot."""
+"""Cutting a network into stages, by what the gradient of the feature at each stage's end reaches."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
+from .dataflow import Dataflow, trace_dataflow
 from .extractor import FeatureExtractor
+from .paths import ancestors, is_within, join
 
 TASK_HEAD = 'task_head'
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A consecutive slice of a network.
+    """A slice of a network that can be trained on its own.
 
     Attributes:
-        name: The name of the spot at its end, or ``'task_head'`` for what lies behind the last one.
-        modules: The paths of the modules that it consists of, as coarse as possible.
-        shared: The paths of those modules with parameters that a later stage runs again.
-        own: The paths of the parameters and buffers that it has beside them: those that a module holds itself whose
-            children lie in several stages (a transformer's class token and position embedding).
+        name: The name of the feature at its end, or ``'task_head'`` for what no feature depends on.
+        modules: The paths of its modules, as coarse as possible.
+        shared: The paths of those of its modules with parameters that a later stage calls again.
+        own: The paths of parameters and buffers that it has besides, whose modules have parts in several stages (the
+            class token and position embedding of a transformer).
     """
 
     name: str
@@ -30,97 +32,136 @@ class Stage:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths of all that it consists of, modules and tensors."""
+        """The paths of all its parts, modules and tensors."""
         return self.modules + self.own
 
 
-def split_stages(network: FeatureExtractor, call: Callable[[], Any],
-                 cuts: Sequence[str]) -> tuple[list[Stage], dict[str, Any]]:
-    """Cuts a network behind each of the named modules, in the order of its forward.
+class StageSplit(NamedTuple):
+    """A network in stages.
 
-    Every module that has parameters, buffers or no children belongs to exactly one stage: the one in which it is first
-    run, or last run if it has nothing to learn (one ReLU may serve many stages). What the forward does not reach (an
-    auxiliary head, which only the loss calls) belongs to the task head.
+    Attributes:
+        stages: The stages in the order of the forward pass, the task head last.
+        features: Examples of the features by name, ``[1, ...]``.
+        reached: The names of the parameters that each feature depends on.
+        alive: The names of the parameters that the output of the network or any feature depends on.
+    """
+
+    stages: list[Stage]
+    features: dict[str, Tensor]
+    reached: dict[str, frozenset[str]]
+    alive: frozenset[str]
+
+
+def split_stages(network: FeatureExtractor, call: Callable[[], Any], cuts: Sequence[str],
+                 features: Collection[str] = ()) -> StageSplit:
+    """Cut a network at the named features.
+
+    A stage owns the parameters that the gradient of the feature at its end reaches and that of no earlier feature
+    does. The task head owns what no feature depends on, such as an auxiliary head, which only the loss calls. The
+    order of execution decides nothing but the order of the stages.
+
+    A module without parameters belongs to the stage that its output is part of: one ReLU that serves several stages
+    to the last of them.
 
     Args:
         network: The network.
-        call: What runs it once; it should be cheap and leave no trace (eval mode, a small input).
-        cuts: Names of modules, in any order.
+        call: Runs it once; it should be cheap and leave no trace (eval mode, a small input).
+        cuts: Names of the features at the ends of stages, in any order.
+        features: Names of further features that are of interest.
 
     Returns:
-        The stages in the order of the forward, the task head last, and the features at the cuts by name.
+        The stages, and the features at the cuts and of ``features``.
 
     Raises:
-        KeyError: A cut is not a module of the network.
-        RuntimeError: A cut is not reached, or two cuts have nothing between them to train.
+        KeyError: A name is no module of the network.
+        RuntimeError: A module is not called.
     """
-    paths = {cut: network.module_path(cut) for cut in cuts}
-    finished = network.trace(call)
-    order = [path for path, _ in finished]
-    missing = [cut for cut, (path, _) in paths.items() if path not in order]
-    if missing:
-        raise RuntimeError(f'the {network.role} was run, but these modules were not: {missing}. Name a module that '
-                           'is called, like the one around it')
-    outputs = dict(reversed(finished))
-    features = {}
-    for cut, (path, index) in paths.items():
-        features[cut] = network.pick(cut, outputs[path], index)
-    ends = sorted(cuts, key=lambda cut: (order.index(paths[cut][0]), paths[cut][1] or 0))
-    positions = [order.index(paths[cut][0]) for cut in ends]
-
-    def stage_at(position: int) -> int:
-        return next((k for k, end in enumerate(positions) if position <= end), len(ends))
-
-    # When a module or one inside it was first and last run.
-    reached: dict[str, tuple[int, int]] = {}
-    for i, run in enumerate(order):
-        for path in _ancestors(run):
-            reached[path] = reached.get(path, (i, i))[0], i
-    stage_of: dict[str, int] = {}
-    shared: dict[int, list[str]] = {}
-    for path, module in network.model.named_modules():
-        # A module without parameters has its place too: a dropout is in training mode with its stage.
-        if not (module._parameters or module._buffers) and any(module.children()):
-            continue
-        # A module that owns parameters beside its children (a class token, a position embedding) is reached at the
-        # latest with the first of its children, not when it ends.
-        first, last = map(stage_at, reached.get(path, (len(order), len(order))))
-        learns = bool(module._parameters or module._buffers)
-        stage_of[path] = first if learns else last
-        if learns and last > first and not any(module.children()):
-            shared.setdefault(first, []).append(path)
-
-    stages: list[Stage] = []
-    stages_in: dict[str, set[int]] = {}
-    for path, stage in stage_of.items():
-        for outer in _ancestors(path):
-            stages_in.setdefault(outer, set()).add(stage)
-    for k, name in enumerate([*ends, TASK_HEAD]):
-        modules, own = _coarsest(network.model, stage_of, stages_in, k)
-        stages.append(Stage(name, modules, tuple(shared.get(k, ())), own))
-    return stages, features
+    flow = trace_dataflow(network, call, list(dict.fromkeys([*cuts, *features])))
+    ends = [name for name in flow.features if name in cuts]
+    owners = _Owners(network.model, flow, ends)
+    stages = [Stage(name, *owners.parts(k)) for k, name in enumerate([*ends, TASK_HEAD])]
+    return StageSplit(stages, flow.features, flow.parameters, flow.alive)
 
 
-def _ancestors(path: str) -> list[str]:
-    """The modules in which one lies: the model first, itself last."""
-    parts = path.split('.')
-    return ['.'.join(parts[:k]) for k in range(len(parts) + 1)]
+@dataclass
+class _Owners:
+    """The stage, as a number, of everything in a model."""
 
+    model: nn.Module
+    flow: Dataflow
+    ends: Sequence[str]
+    tensors: dict[str, int] = field(default_factory=dict)
+    leaves: dict[str, int] = field(default_factory=dict)
+    below: dict[str, set[int]] = field(default_factory=dict)
+    shared: dict[int, list[str]] = field(default_factory=dict)
 
-def _coarsest(model: nn.Module, stage_of: Mapping[str, int], stages_in: Mapping[str, set[int]],
-              k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The largest modules that lie in stage ``k`` as a whole, and the tensors of others that lie in it."""
-    own: list[str] = []
+    def __post_init__(self) -> None:
+        """Assign every parameter, buffer and module without children to a stage."""
+        calls = self._stages_of_calls()
+        self._called = frozenset(calls)
+        canonical = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        for path, module in self.model.named_modules():
+            found = calls.get(path, [len(self.ends)])
+            weights = {name: self._owner(canonical[id(parameter)]) for name, parameter in module._parameters.items()
+                       if parameter is not None}
+            # Statistics go with the weights next to them, or else with the first call.
+            first = min(weights.values(), default=found[0])
+            for name, stage in (*weights.items(), *((name, first) for name, buffer in module._buffers.items()
+                                                    if buffer is not None)):
+                self._add(path, join(path, name), stage)
+            if any(module.children()):
+                continue
+            if not (weights or module._buffers):
+                # In training mode with its stage, like a dropout; the last one if it serves several.
+                self.leaves[path] = found[-1]
+                self._add(path, None, found[-1])
+            elif found[-1] > first:
+                self.shared.setdefault(first, []).append(path)
 
-    def walk(path: str, module: nn.Module) -> list[str]:
-        prefix, inside = f'{path}.' if path else '', stages_in.get(path, set())
-        if inside == {k} and path:
+    def _add(self, path: str, tensor: str | None, stage: int) -> None:
+        if tensor is not None:
+            self.tensors[tensor] = stage
+        for outer in ancestors(path):
+            self.below.setdefault(outer, set()).add(stage)
+
+    def _owner(self, parameter: str) -> int:
+        for k, name in enumerate(self.ends):
+            if parameter in self.flow.parameters[name]:
+                return k
+        return len(self.ends)
+
+    def _stages_of_calls(self) -> dict[str, list[int]]:
+        """The stages in which each module is called, in order."""
+        node_stage: dict[Any, int] = {}
+        for k, name in reversed(list(enumerate(self.ends))):
+            node_stage.update(dict.fromkeys(self.flow.nodes[name], k))
+        positions = [self.flow.positions[name] for name in self.ends]
+        found: dict[str, list[int]] = {}
+        for i, call in enumerate(self.flow.calls):
+            executed = next((k for k, end in enumerate(positions) if i <= end), len(positions))
+            # What makes no node of its own (dropout in eval mode) goes with the order of execution.
+            made = [node_stage.get(node, len(self.ends)) for node in call.nodes]
+            found.setdefault(call.path, []).append(max([executed, *made[:1]]) if made else executed)
+        return {path: sorted(stages) for path, stages in found.items()}
+
+    def _can_be_replayed(self, path: str) -> bool:
+        """Whether a module is called as a whole, or nothing in it is; a list of modules is not called itself."""
+        return path in self._called or not any(is_within(called, [path]) for called in self._called)
+
+    def parts(self, k: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """The modules of a stage, as coarse as possible, those that are shared, and the tensors besides."""
+        own: list[str] = []
+        modules = tuple(self._walk('', self.model, k, own))
+        return modules, tuple(self.shared.get(k, ())), tuple(own)
+
+    def _walk(self, path: str, module: nn.Module, k: int, own: list[str]) -> list[str]:
+        """The largest modules of stage ``k`` in a module; ``own`` is extended by the tensors besides."""
+        stages = self.below.get(path, set())
+        if stages == {k} and path and (k == len(self.ends) or self._can_be_replayed(path)):
             return [path]
-        if k not in inside:
+        if k not in stages:
             return []
-        if stage_of.get(path) == k:
-            own.extend(prefix + name for name, tensor in (*module._parameters.items(), *module._buffers.items())
-                       if tensor is not None)
-        return [found for name, child in module.named_children() for found in walk(prefix + name, child)]
-
-    return tuple(walk('', model)), tuple(own)
+        names = (join(path, name) for name in (*module._parameters, *module._buffers))
+        own.extend(name for name in names if self.tensors.get(name) == k)
+        return [found for name, child in module.named_children()
+                for found in self._walk(join(path, name), child, k, own)]

@@ -2,10 +2,11 @@
 
 from .baselines import FitNets, NoTeacher, Simultaneous
 from .cache import CacheSettings
+from .outline import StageOutline
 from .phase import Phase
 from .progressive import Progressive
 from .recipe import Phases, Recipe
 from .stagewise import BackboneFirst, Stagewise
 
 __all__ = ['BackboneFirst', 'CacheSettings', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Progressive', 'Recipe',
-           'Simultaneous', 'Stagewise']
+           'Simultaneous', 'StageOutline', 'Stagewise']

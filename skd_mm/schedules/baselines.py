@@ -5,6 +5,7 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
+from .outline import StageOutline, names_of, spots_of
 from .phase import ALL, Phase, check_names
 from .recipe import Recipe
 
@@ -17,7 +18,7 @@ class NoTeacher(Recipe):
         **kwargs: As for :class:`Recipe`.
     """
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """One phase without spots."""
         return [self.phase('no_teacher', [ALL], task=1.0)]
 
@@ -53,11 +54,12 @@ class Simultaneous(Recipe):
         check_names('setting', list(prepare or {}), Phase.settings(), f'{self.where}, `prepare`')
         self.prepare = dict(prepare) if prepare else None
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """One phase with all terms."""
-        spots = stages[:-1] if self.spots is None else self.spots
+        known = spots_of(stages)
+        spots = known if self.spots is None else self.spots
         weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
-        check_names('spot', list(weights), stages[:-1], f'{self.where}, `spots`')
+        check_names('spot', list(weights), known, f'{self.where}, `spots`')
         if not weights:
             raise ValueError(f'{self.where}: the model has no spots; name them in `model.spots`')
         share = 1 / (len(weights) + 1) if self.average else 1.0
@@ -83,14 +85,15 @@ class FitNets(Recipe):
         super().__init__(**kwargs)
         self.hints = [hints] if isinstance(hints, str) else list(hints)
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """One phase a hint and one for the rest."""
-        check_names('spot', self.hints, stages[:-1], f'{self.where}, `hints`')
-        ends = [stages.index(hint) + 1 for hint in self.hints]
+        known = spots_of(stages)
+        check_names('spot', self.hints, known, f'{self.where}, `hints`')
+        ends = [next(k for k, stage in enumerate(stages, 1) if hint in stage.spots) for hint in self.hints]
         if not ends or ends != sorted(set(ends)):
-            raise ValueError(f'{self.where}: `hints` must name spots in the order of the forward, {list(stages[:-1])}, '
+            raise ValueError(f'{self.where}: `hints` must name spots in the order of the forward pass, {known}, '
                              f'not {self.hints}')
         starts = [0, *ends[:-1]]
-        return [*(self.phase(hint, stages[start:end], spots={hint: 1.0})
+        return [*(self.phase(hint, names_of(stages[start:end]), spots={hint: 1.0})
                   for hint, start, end in zip(self.hints, starts, ends, strict=True)),
-                self.phase(stages[-1], stages[ends[-1]:], task=1.0)]
+                self.phase(stages[-1].name, names_of(stages[ends[-1]:]), task=1.0)]

@@ -5,6 +5,7 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
+from .outline import StageOutline, names_of, spots_of
 from .phase import Phase, check_names
 from .recipe import Recipe
 
@@ -47,21 +48,27 @@ class Progressive(Recipe):
         self.logits = logits
         self.ramps = dict(spot=spot, soft_labels=soft_labels, task=task, fraction=fraction)
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """One phase a stage, the logits' own last."""
-        spots = list(stages[:-1])
-        check_names('spot', [self.logits], spots, f'{self.where}, `logits`')
-        if spots[-1] != self.logits:
-            raise ValueError(f'{self.where}, `logits`: {self.logits!r} is not the last spot, {spots[-1]!r} is')
-        ramps = {name: self._values(name, ramp, len(spots)) for name, ramp in self.ramps.items()}
+        cut = list(stages[:-1])
+        known = spots_of(stages)
+        check_names('spot', [self.logits], known, f'{self.where}, `logits`')
+        if self.logits not in cut[-1].spots:
+            raise ValueError(f'{self.where}, `logits`: {self.logits!r} is not the last spot, {known[-1]!r} is')
+        ramps = {name: self._values(name, ramp, len(cut)) for name, ramp in self.ramps.items()}
         phases = []
-        for k, name in enumerate(spots):
+        for k, stage in enumerate(cut):
             spot, soft, task, fraction = (ramp[k] for ramp in ramps.values())
-            own = {} if name == self.logits else {name: spot}
-            active = {name: weight for name, weight in {**own, self.logits: soft}.items() if weight}
-            # What no loss of this phase reaches does not learn in it.
-            end = len(stages) if task else len(spots) if soft else k + 1
-            phases.append(self.phase(name, stages[k:end], spots=active, task=task, fraction=fraction))
+            weights = {name: spot for name in stage.spots if name != self.logits}
+            weights[self.logits] = soft
+            active = {name: weight for name, weight in weights.items() if weight}
+            # What no loss of this phase reaches is not trained in it.
+            end = k + 1
+            if soft:
+                end = len(cut)
+            if task:
+                end = len(stages)
+            phases.append(self.phase(stage.name, names_of(stages[k:end]), spots=active, task=task, fraction=fraction))
         return phases
 
     def _values(self, name: str, ramp: Ramp, count: int) -> list[float]:

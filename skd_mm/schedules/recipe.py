@@ -8,6 +8,7 @@ from typing import Any
 from skd_mm.registry import RECIPES
 
 from .cache import CacheSettings
+from .outline import StageOutline, outlined, spots_of
 from .phase import Phase, check_names, with_length
 
 
@@ -52,11 +53,11 @@ class Recipe:
         self.common: dict[str, Any] = dict(common, epochs=phase_epochs, iters=phase_iters, fraction=fraction)
         self.overrides = dict(overrides or {})
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """Makes the phases; implemented by each recipe.
 
         Args:
-            stages: Names of the student's stages in the order of its forward: one a spot, ``'task_head'`` last.
+            stages: The student's stages in the order of its forward pass, the task head last, with their spots.
 
         Returns:
             The phases.
@@ -67,11 +68,13 @@ class Recipe:
         """A phase with the values that all phases have in common, and then its own."""
         return Phase(name=name, train=train, **{**self.common, **with_length(values)})
 
-    def phases(self, stages: Sequence[str], spots: Sequence[str] | None = None) -> list[Phase]:
+    def phases(self, stages: Sequence[str | Mapping[str, Any] | StageOutline],
+               spots: Sequence[str] | None = None) -> list[Phase]:
         """The schedule for a student.
 
         Args:
-            stages: Names of the student's stages in the order of its forward: one a spot, ``'task_head'`` last.
+            stages: The student's stages in the order of its forward pass, the task head last. A name stands for a stage
+                with one spot of that name.
             spots: Names of all that can be active; those of the stages by default.
 
         Returns:
@@ -80,7 +83,8 @@ class Recipe:
         Raises:
             ValueError: A name in the recipe is no stage, phase or attribute; the closest ones are given.
         """
-        phases = self.build(stages)
+        outline = outlined(stages)
+        phases = self.build(outline)
         names = [phase.name for phase in phases]
         if len(set(names)) < len(names):
             raise ValueError(f'{self.where}: phases must have different names, not {names}')
@@ -90,7 +94,7 @@ class Recipe:
             check_names('setting', list(values), [key for key in Phase.settings() if key != 'name'],
                         f'{self.where}, phase {phase.name!r}')
             phases[i] = replace(phase, **with_length(values))
-            check_names('spot', list(phases[i].spots), stages[:-1] if spots is None else spots,
+            check_names('spot', list(phases[i].spots), spots_of(outline) if spots is None else spots,
                         f'{self.where}, phase {phase.name!r}')
         return phases
 
@@ -115,7 +119,7 @@ class Phases(Recipe):
             raise ValueError(f'{self.where}: `phases` is empty')
         self.cfgs = [dict(cfg) for cfg in phases]
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """The phases as they are written."""
         built = []
         for i, cfg in enumerate(self.cfgs):

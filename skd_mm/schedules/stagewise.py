@@ -1,11 +1,11 @@
 """Stage by stage: SKD (arXiv 1911.06786) and SSKD (arXiv 1812.01819)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skd_mm.registry import RECIPES
 
+from .outline import StageOutline, names_of
 from .phase import Phase
 from .recipe import Recipe
 
@@ -32,12 +32,13 @@ class Stagewise(Recipe):
         if head:
             self.overrides['task_head'] = {**self.overrides.get('task_head', {}), **head}
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """One phase a stage."""
         if len(stages) < 2:
             raise ValueError(f'{self.where}: the model has no spots to walk along; name them in `model.spots`')
-        return [*(self.phase(stage, [stage], spots={stage: 1.0}) for stage in stages[:-1]),
-                self.phase(stages[-1], [stages[-1]], task=1.0)]
+        head = stages[-1].name
+        return [*(self.phase(stage.name, [stage.name], spots=stage.weights) for stage in stages[:-1]),
+                self.phase(head, [head], task=1.0)]
 
 
 @RECIPES.register_module()
@@ -62,11 +63,11 @@ class BackboneFirst(Recipe):
         if head:
             self.overrides['task_head'] = {**self.overrides.get('task_head', {}), **head}
 
-    def build(self, stages: Sequence[str]) -> list[Phase]:
+    def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """One phase a stage of the backbone, and one for the rest."""
-        backbone = [stage for stage in stages[:-1] if re.match(r'backbone\b', stage)]  # backbone.layer1, backbone[0]
+        backbone = [stage for stage in stages[:-1] if stage.in_backbone]
         if not backbone:
             raise ValueError(f"{self.where}: the model has no spot in its backbone; `model.spots='backbone'` puts one "
-                             'behind each of its stages')
-        return [*(self.phase(stage, [stage], spots={stage: 1.0}) for stage in backbone),
-                self.phase(stages[-1], stages[len(backbone):], task=1.0)]
+                             'at the end of each of its stages')
+        return [*(self.phase(stage.name, [stage.name], spots=stage.weights) for stage in backbone),
+                self.phase(stages[-1].name, names_of(stages[len(backbone):]), task=1.0)]

@@ -43,7 +43,7 @@ def test_the_bare_loop_does_the_mathematics_of_the_phase(cfg, index):
             distiller = mode.loop.distiller
             for batch in copies:
                 keys = module.sample_keys(batch['data_samples'], (3, SIDE, SIDE))
-                bare.remember(batch, distiller.cache.get(keys), next(iter(distiller._placeholders.values())))
+                bare.remember(batch, distiller.cache.get(keys), next(iter(distiller.pair._placeholders.values())))
         with bare.hooked(), calls(bare.teacher) as teacher:
             for batch in copies:
                 bare.step(batch)

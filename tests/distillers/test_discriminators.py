@@ -95,14 +95,15 @@ def test_a_sample_of_the_pixels_is_judged():
         assert len(torch.cat([image.round(decimals=4), labels[:, None].float()], 1).unique(dim=0)) == len(
             labels.unique())
     # Each valid pixel is as likely as another: their mean is that of all but for what the draw adds to it.
-    for name in ('fool', 'judge'):
-        one, other = (getattr(each.adversaries[0][0], name)(its) for each, its in ((distiller, case), (whole, every)))
+    for name in ('generator_loss', 'discriminator_loss'):
+        one, other = (getattr(each.active.discriminators[0][0], name)(its)
+                      for each, its in ((distiller, case), (whole, every)))
         torch.testing.assert_close(one, other, rtol=0.01, atol=0)
     again = case_of(distiller, ignored=True)[1][0]
     assert torch.equal(case.labels, again.labels)  # from the random state of the step alone
-    empty = distiller.adversaries[0][0].case(torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4),
+    empty = distiller.active.discriminators[0][0].case(torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4),
                                              dict(labels=torch.full((2, 4, 4), 255)))
-    assert not empty.valid.any() and not distiller.adversaries[0][0].generator_loss(empty).any()
+    assert not empty.valid.any() and not distiller.active.discriminators[0][0].generator_loss(empty).any()
 
 
 def test_labels_are_those_at_the_nearest_pixel_and_the_losss_own_value_has_none():
@@ -117,7 +118,7 @@ def test_labels_are_those_at_the_nearest_pixel_and_the_losss_own_value_has_none(
 
 def test_images_without_a_label_are_refused():
     distiller = adversarial(teacher=network(), spots=[dict(SPOT, teacher='decode_head.conv_seg')])
-    spot, _ = distiller.adversaries[0]
+    spot, _ = distiller.active.discriminators[0]
     with pytest.raises(ValueError, match=r"spot 'logits\.discriminator': a discriminator needs one label, or map"):
         spot.case(torch.zeros(2, 3), torch.zeros(2, 3), {})
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from skd_mm.distillers.spot import Spot, spot_configs
+from skd_mm.distillers.spot import Spot
+from skd_mm.distillers.spot_configs import spot_configs
 from skd_mm.losses import SpotLoss
 from skd_mm.registry import LOSSES
 

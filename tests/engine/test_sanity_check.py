@@ -41,8 +41,8 @@ def test_trying_the_task_changes_nothing(tmp_path):
     loop.check_task()
     assert drawn == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     assert not differing(before, state(loop.distiller))
-    assert set(loop.distiller.trainable()) == learns and loop.distiller.task == 0
-    assert len(list(loop.distiller.active)) == 1
+    assert set(loop.distiller.trainable()) == learns and loop.distiller.active.task == 0
+    assert len(loop.distiller.active.spots) == 1
 
 
 def test_a_measure_that_needs_more_than_an_image_is_left_to_the_validation(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ def split(cfg, cuts, scope='mmseg', side=64, training=False):
     model = MODELS.build(cfg)
     model.train(training)
     image = torch.zeros(1, 3, side, side)
-    stages, features = split_stages(FeatureExtractor(model), lambda: model(image, mode='tensor'), cuts)
+    stages, features, *_ = split_stages(FeatureExtractor(model), lambda: model(image, mode='tensor'), cuts)
     return model, stages, features
 
 
@@ -94,7 +94,8 @@ def test_a_cut_inside_a_block():
 def test_an_element_of_the_backbones_tuple_ends_where_the_backbone_ends():
     model, stages, features = split(network(), ['backbone[1]', 'decode_head.convs'])
     assert [stage.name for stage in stages] == ['backbone[1]', 'decode_head.convs', 'task_head']
-    assert stages[0].modules == ('backbone', )
+    # What the last layer computes is another element.
+    assert stages[0].modules == ('backbone.layers.0', 'backbone.layers.1')
     assert features['backbone[1]'].shape == (1, 4, 64, 64)
     belongs_to(model, stages)
 
@@ -107,7 +108,9 @@ def test_a_pspnet_with_its_auxiliary_head():
     assert [stage.name for stage in stages] == [*cuts, 'task_head']
     # Only the loss calls the auxiliary head.
     assert {owner[name] for name in owner if name.startswith('auxiliary_head')} == {'task_head'}
-    assert {owner[name] for name in owner if name.startswith('decode_head.psp_modules')} == {cuts[5]}
+    # The last of the branches does not depend on the others.
+    assert owner['decode_head.psp_modules.0.1.conv.weight'] == cuts[6]
+    assert owner['decode_head.psp_modules.1.1.conv.weight'] == cuts[5]
     assert owner['decode_head.conv_seg.weight'] == 'task_head'
     assert features['backbone.stem'].shape == (1, 4, 32, 32)
     assert features['backbone.layer4'].shape == (1, 32, 8, 8)
@@ -157,7 +160,7 @@ class Mixed(nn.Module):
 
 def test_parameters_beside_children_and_modules_without_parameters_have_their_place():
     model = nn.Sequential(Mixed(), nn.Conv2d(4, 2, 1))
-    stages, _ = split_stages(FeatureExtractor(model), lambda: model(torch.zeros(1, 3, 4, 4)), ['0.second'])
+    stages, *_ = split_stages(FeatureExtractor(model), lambda: model(torch.zeros(1, 3, 4, 4)), ['0.second'])
     assert stages[0].name == '0.second'
     assert {'0.first', '0.drop', '0.second'} <= set(stages[0].modules)  # its dropout is in training mode with it
     assert '0.last' in stages[1].modules and '1' in stages[1].modules

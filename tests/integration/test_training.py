@@ -109,14 +109,16 @@ def test_a_copy_of_the_teacher_learns_nothing(tmp_path):
 
 @pytest.mark.parametrize(('student', 'changes'), [
     (with_aux(), {}),
-    (with_aux(), {'schedule.cache': 3e-5}),  # the memory is full after a few images
+    # The memory is full after a few images; the others round differently on their own.
+    (with_aux(), {'schedule.cache': 3e-5, 'randomness.deterministic': True}),
     (with_aux(), {'schedule.cache': dict(disk=1.)}),
-    (with_aux(), {'schedule.cache': dict(memory=3e-5, disk=1e-4)}),  # then the disk is, too
+    (with_aux(), {'schedule.cache': dict(memory=3e-5, disk=1e-4), 'randomness.deterministic': True}),  # and the disk
     (network(dropout=0.3), {'custom_hooks': [dict(type='EMAHook', momentum=0.3)]}),
     (network(), {'optim_wrapper.type': 'skd_mm.AmpOptimWrapper'}),
     (network(), {'schedule.type': 'FitNets', 'schedule.hints': SPOTS[1]}),
     (network(), {'schedule.type': 'Simultaneous', 'optim_wrapper.accumulative_counts': 2})])
-def test_a_run_with_the_cache_is_the_run_without(tmp_path, student, changes):
+def test_a_run_with_the_cache_is_the_run_without(tmp_path, student, changes, request):
+    request.addfinalizer(lambda: torch.use_deterministic_algorithms(False))
     model = dict(type='skd_mm.Distiller', student=student, teacher=with_aux(dropout=0.5), spots=SPOTS)
     for name, cache in (('with', changes.get('schedule.cache', 1.)), ('without', 0.)):
         cfg = config(tmp_path / name, {'schedule.cache': cache}, model=model, default_hooks=ALL)
@@ -210,7 +212,7 @@ def test_a_resumed_run_reads_the_files_of_its_phase_and_no_others(tmp_path):
     assert killed == {SPOTS[0]: 6, SPOTS[1]: 6} and len(list(folder.glob('*/*.pt'))) == 6
     # The first batch shows what the rest of the student reads; a batch with it may be in the files already.
     other = Config(cfg.to_dict())
-    assert teacher_calls(cfg, resume=True) == {SPOTS[1]: 1, SPOTS[2]: 6}
+    assert teacher_calls(cfg, resume=True) == {SPOTS[2]: 6}
     assert not (tmp_path / 'run/feature_cache').exists()
     shutil.rmtree(tmp_path / 'run')
     teacher_calls(other, kill=26)

@@ -101,7 +101,7 @@ def test_stages_and_re_entry(name):
     model = build(name).eval()
     spots = [f'backbone.{module}' for module in TABLE[name][1]]
     images = torch.randn(1, 3, 32, 32)
-    stages, features = split_stages(FeatureExtractor(model), lambda: model(images, mode='tensor'), spots)
+    stages, features, *_ = split_stages(FeatureExtractor(model), lambda: model(images, mode='tensor'), spots)
     assert [stage.name for stage in stages] == [*spots, 'task_head']
     assert stages[-1].modules[-2:] == ('neck', 'head')
     logits, _ = run(model, (), images)

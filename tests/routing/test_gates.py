@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from skd_mm.distillers.spot import Spot, spot_configs
+from skd_mm.distillers.spot import Spot
+from skd_mm.distillers.spot_configs import spot_configs
 from skd_mm.routing import gated
 from tests.helpers import same_bits
 

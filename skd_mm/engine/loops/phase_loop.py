@@ -80,7 +80,7 @@ class PhaseLoop(BaseLoop):
         self._epoch = 0
         self._task_checked = False
         self.recipe: Recipe = build(RECIPES, runner.cfg.schedule)
-        self.phases = self.recipe.phases(distiller.stage_names(), distiller.spot_names())
+        self.phases = self.recipe.phases(distiller.outline(), distiller.spot_names())
         self.data = PhaseData(dataloader, self.recipe, self.phases)
         self.validation = PhaseValidation(runner)
         self.optimization = PhaseOptimization(runner)

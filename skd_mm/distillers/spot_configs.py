@@ -1,0 +1,98 @@
+"""What a config says of a spot, completed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from skd_mm.utils import did_you_mean
+
+from .spot import module_names
+
+KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
+        'discriminator', 'weight', 'stage')
+
+
+def spot_configs(cfg: str | Mapping[str, Any],
+                 pairs: Callable[[], Sequence[tuple[str, str]]] = tuple) -> list[dict[str, Any]]:
+    """Complete the config of a spot.
+
+    Args:
+        cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`.
+            Instead of module names it may have ``stage``: the number of a stage of both networks, from 1 (or from -1
+            backwards), a list of them for a loss that needs several, ``'all'`` for one spot per stage, or
+            ``'consecutive'`` for one spot per pair of consecutive stages. ``loss`` may be a list of configs, each with
+            an optional ``weight`` and ``name``: that makes one spot per loss at the same modules, named
+            ``<spot>.<name>``, where the name of a loss is its type by default.
+        pairs: Returns the names of the modules at the ends of the stages, of the student and of the teacher; called
+            only if a stage is named.
+
+    Returns:
+        For each spot a dict with ``name``, ``student``, ``teacher``, ``loss``, the connectors and any other key.
+
+    Raises:
+        ValueError: Unknown keys, no module, no loss, or a stage that does not exist.
+    """
+    full: dict[str, Any] = dict(student=cfg) if isinstance(cfg, str) else dict(cfg)
+    for key in full:
+        if key not in KEYS:
+            raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, KEYS)} (there are {KEYS})')
+    if 'stage' in full:
+        return [spot for stage in _stage_configs(full, pairs()) for spot in spot_configs(stage, pairs)]
+    if 'student' not in full:
+        raise ValueError(f'model.spots: {full} names no `student` module')
+    full.setdefault('teacher', full['student'])
+    for side in ('student', 'teacher'):
+        full[side] = full[side] if isinstance(full[side], str) else tuple(full[side])
+    full.setdefault('name', '+'.join(module_names(full['student'])))
+    full.setdefault('loss', dict(type='MSELoss'))
+    full.setdefault('connector', None)
+    full.setdefault('teacher_connector', None)
+    if isinstance(full['loss'], list | tuple):
+        return _loss_configs(full)
+    return [full]
+
+
+def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:
+    """One spot's config for each of several losses; each has connectors of its own."""
+    spots = []
+    for i, entry in enumerate(cfg['loss']):
+        if not isinstance(entry, Mapping) or 'type' not in entry:
+            raise ValueError(f'model.spots: spot {cfg["name"]!r}: `loss[{i}]` must be the config of a loss, with '
+                             f'`type`, not {entry!r}')
+        loss = dict(entry)
+        name = loss.pop('name', str(loss['type']).rpartition('.')[2])
+        weight = cfg.get('weight', 1.0) * loss.pop('weight', 1.0)
+        spots.append(dict(cfg, name=f'{cfg["name"]}.{name}', loss=loss, weight=weight))
+    if not spots:
+        raise ValueError(f'model.spots: spot {cfg["name"]!r}: `loss` is an empty list')
+    names = [spot['name'] for spot in spots]
+    if len(set(names)) < len(names):
+        raise ValueError(f'model.spots: spot {cfg["name"]!r}: its losses would be called {names}; give those of one '
+                         'type a `name` each')
+    return spots
+
+
+def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """A spot's config with module names, for each stage that it means."""
+    stage, count = cfg.pop('stage'), len(pairs)
+    if 'student' in cfg or 'teacher' in cfg:
+        raise ValueError(f'model.spots: a spot has either `stage` ({stage!r}) or module names, not both')
+    if stage == 'all':
+        chosen: list[Any] = list(range(1, count + 1))
+    elif stage == 'consecutive':
+        chosen = [(k, k + 1) for k in range(1, count)]
+    else:
+        chosen = [tuple(stage) if isinstance(stage, list | tuple) else stage]
+    found = []
+    for one in chosen:
+        numbers = one if isinstance(one, tuple) else (one,)
+        if not all(isinstance(k, int) and 1 <= abs(k) <= count for k in numbers):
+            raise ValueError(f"model.spots: `stage` must be a number from 1 to {count} (or from -1 to -{count}), a "
+                             f"list of such, 'all' or 'consecutive', not {one!r}"
+                             f"{did_you_mean(str(one), ['all', 'consecutive'])}")
+        numbers = tuple(k if k > 0 else count + 1 + k for k in numbers)
+        sides = list(zip(*(pairs[k - 1] for k in numbers), strict=True))
+        student, teacher = sides if isinstance(one, tuple) else (side[0] for side in sides)
+        label = '-'.join(map(str, numbers))
+        name = cfg.get('name', 'stage') + label if len(chosen) > 1 else cfg.get('name', f'stage{label}')
+        found.append(dict(cfg, name=name, student=student, teacher=teacher))
+    return found

@@ -1,0 +1,128 @@
+"""What the features of a network depend on, read from the graph that autograd builds."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skd_mm.utils import tree_leaves
+
+from .extractor import FeatureExtractor
+from .modes import trainable_parameters, without_recomputation
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a module.
+
+    Attributes:
+        path: The path of the module.
+        nodes: The nodes of autograd's graph that made its outputs.
+    """
+
+    path: str
+    nodes: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """What the features of a network depend on.
+
+    Attributes:
+        calls: The calls of all modules, in the order in which they finished.
+        features: The features by name, without a graph, in the order in which their modules first finished.
+        positions: The index in ``calls`` of the first call of each feature's module.
+        parameters: The names of the parameters that each feature depends on.
+        nodes: The nodes of autograd's graph that each feature depends on.
+        alive: The names of the parameters that the output of the network or any feature depends on.
+    """
+
+    calls: tuple[Call, ...]
+    features: dict[str, Tensor]
+    positions: dict[str, int]
+    parameters: dict[str, frozenset[str]]
+    nodes: dict[str, frozenset[Any]]
+    alive: frozenset[str]
+
+
+def trace_dataflow(network: FeatureExtractor, call: Callable[[], Any], names: Collection[str]) -> Dataflow:
+    """Run a network once and find what the named features depend on.
+
+    Nothing is computed backwards: the graph is only walked. So a parameter counts as reached if a gradient would flow
+    to it, whatever its value.
+
+    Args:
+        network: The network.
+        call: Runs it once; it should be cheap and leave no trace (eval mode, a small input).
+        names: Names of features, see :class:`FeatureExtractor`.
+
+    Returns:
+        The dataflow.
+
+    Raises:
+        KeyError: A name is no module of the network, or its output is no tensor.
+        RuntimeError: A module is not called.
+    """
+    paths = {name: network.module_path(name) for name in names}
+    calls: list[Call] = []
+    outputs: dict[str, Any] = {}
+    positions: dict[str, int] = {}
+    roots: dict[str, tuple[Any, ...]] = {}
+
+    def record(path: str, output: Any) -> None:
+        for name, (owner, index) in paths.items():
+            if owner == path and name not in outputs:
+                feature = network.pick(name, output, index)
+                outputs[name], positions[name] = feature.detach(), len(calls)
+                roots[name] = _nodes(feature)
+        calls.append(Call(path, _nodes(output)))
+
+    model = network.model
+    with torch.enable_grad(), trainable_parameters(model, True), without_recomputation(model):
+        result = network.watch(call, record)
+        parameters = {id(parameter): name for name, parameter in model.named_parameters()}
+        missing = [name for name in names if name not in outputs]
+        if missing:
+            raise RuntimeError(f'the {network.role} was run, but these modules were not: {missing}. Name a module '
+                               'that is called, like the one around it')
+        nodes = {name: _reached(found) for name, found in roots.items()}
+        reached = {name: _parameters(found, parameters) for name, found in nodes.items()}
+        alive = _parameters(_reached(_nodes(result)), parameters).union(*reached.values())
+    order = sorted(outputs, key=lambda name: (positions[name], paths[name][1] or 0))
+    return Dataflow(tuple(calls), {name: outputs[name] for name in order}, positions, reached, nodes, alive)
+
+
+def reached_parameters(model: nn.Module, output: Any) -> frozenset[str]:
+    """Return the names of the parameters that an output depends on.
+
+    Args:
+        model: The model.
+        output: Tensors in any nesting, with their graph.
+
+    Returns:
+        Names as in ``model.named_parameters()``.
+    """
+    return _parameters(_reached(_nodes(output)), {id(parameter): name for name, parameter in model.named_parameters()})
+
+
+def _nodes(output: Any) -> tuple[Any, ...]:
+    return tuple(tensor.grad_fn for tensor in tree_leaves(output) if tensor.grad_fn is not None)
+
+
+def _reached(roots: Collection[Any]) -> frozenset[Any]:
+    """All nodes of the graph from which the roots are computed."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for node, _ in stack.pop().next_functions:
+            if node is not None and node not in seen:
+                seen.add(node)
+                stack.append(node)
+    return frozenset(seen)
+
+
+def _parameters(nodes: Collection[Any], names: dict[int, str]) -> frozenset[str]:
+    variables = (getattr(node, 'variable', None) for node in nodes)
+    return frozenset(names[id(variable)] for variable in variables if variable is not None and id(variable) in names)

@@ -1,0 +1,237 @@
+"""Runs both networks for a batch: as far as a phase needs, and from the cache where possible."""
+
+import copy
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from skd_mm.utils import tree_leaves, tree_map
+
+from .cache import FeatureCache
+from .extractor import FeatureExtractor, copied
+from .modes import constant_statistics, side_effect_free
+from .placeholders import needed_outputs, placeholder, resized
+
+# Makes the teacher's images of the student's.
+TeacherImages = Callable[[Tensor, Sequence[Any] | None], Tensor]
+
+
+@dataclass(frozen=True)
+class ForwardPlan:
+    """What a phase needs of both networks.
+
+    Attributes:
+        student: Names of the student's features that are looked at.
+        teacher: Names of the teacher's features; the teacher is not run without any.
+        frozen_prefix: Paths of the student's modules before the first one that is trained; what they return for an
+            image does not change during the phase.
+    """
+
+    student: frozenset[str] = frozenset()
+    teacher: frozenset[str] = frozenset()
+    frozen_prefix: tuple[str, ...] = ()
+
+
+class PairOutputs(NamedTuple):
+    """What both networks returned for a batch.
+
+    Attributes:
+        student: What the student returned; None if it was stopped after its last feature.
+        features: The student's features by name, ``[B, ...]``.
+        targets: The teacher's features by name, ``[B, ...]``.
+    """
+
+    student: Any
+    features: dict[str, Tensor]
+    targets: dict[str, Tensor]
+
+
+class NetworkPair:
+    """Runs student and teacher on a batch, neither further than a phase needs.
+
+    With a cache, the teacher's features and the outputs of the student's frozen prefix are computed once per sample
+    and read back from then on; the rest of the student runs on them. Only those outputs of the prefix that the rest
+    reads are kept, which is found out with two samples when the first batch arrives.
+
+    Args:
+        student: The student.
+        teacher: The teacher; None if there is none.
+        teacher_images: Makes the teacher's images of the student's.
+    """
+
+    def __init__(self, student: FeatureExtractor, teacher: FeatureExtractor | None,
+                 teacher_images: TeacherImages | None) -> None:
+        self.student = student
+        self.teacher = teacher
+        self.teacher_images = teacher_images
+        self.prepare(ForwardPlan())
+
+    def prepare(self, plan: ForwardPlan, cache: FeatureCache | None = None) -> None:
+        """Begin a phase.
+
+        Args:
+            plan: What it needs.
+            cache: Where features are kept during the phase; None computes them for every batch.
+        """
+        self.plan = plan
+        self.cache = cache
+        self._prefix = plan.frozen_prefix
+        self._needed: frozenset[str] | None = None
+        self._placeholders: dict[Hashable, dict[str, Any] | None] = {}
+
+    def run(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+            keys: Sequence[Hashable] | None = None,
+            record: Mapping[str, dict[str, Any]] | None = None) -> PairOutputs:
+        """Run both networks.
+
+        Args:
+            inputs: ``[B, C, H, W]``, the student's images.
+            data_samples: One per image.
+            mode: How the student is called: ``'loss'``, ``'predict'`` (without features and teacher), or ``'tensor'``,
+                which stops it after its last feature.
+            keys: What identifies each image in the cache; None does not use it.
+            record: For ``'student'`` and ``'teacher'``, dicts whose keys are paths of modules. They are filled with
+                placeholders for the modules' outputs.
+
+        Returns:
+            What the student returned, and the features of both.
+        """
+        if self.cache is not None and keys is not None and self._can_replay(inputs, data_samples, mode):
+            return self._run_cached(self.cache, inputs, data_samples, mode, keys)
+        record = record or {}
+        output, features = self._run_student(inputs, data_samples, mode, record=record.get('student'),
+                                             record_fn=placeholder)
+        targets = {} if mode == 'predict' else self._run_teacher(inputs, data_samples, record.get('teacher'))
+        return PairOutputs(output, features, targets)
+
+    def _run_cached(self, cache: FeatureCache, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+                    keys: Sequence[Hashable]) -> PairOutputs:
+        missing = cache.missing(keys)
+        computed = None
+        if missing:
+            # Among other images one rounds differently in most kernels: as long as all of them will be in the cache, a
+            # batch is computed as a whole, and gives what it does without a cache.
+            whole = not cache.full or torch.are_deterministic_algorithms_enabled()
+            computed = self._compute_missing(inputs, data_samples, mode, missing, whole)
+            computed = cache.put([keys[row] for row in missing], computed)
+        stored = cache.read(keys, inputs.device, missing, computed)
+        sides: dict[str, dict[str, Any]] = dict(student={}, teacher={})
+        for name, feature in stored.items():
+            side, _, path = name.partition(':')
+            sides[side][path] = feature
+        unread = self._placeholders[_kind(inputs, mode)] or {}
+        replay = {name: resized(output, len(inputs)) for name, output in unread.items()}
+        output, features = self._run_student(inputs, data_samples, mode, replay={**replay, **sides['student']})
+        return PairOutputs(output, features, sides['teacher'])
+
+    def _compute_missing(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+                         rows: Sequence[int], whole: bool) -> dict[str, Any]:
+        """What is to be kept of those images of a batch that are not in the cache."""
+        part = len(rows) < len(inputs)
+        if part and not whole:
+            inputs = inputs[torch.tensor(rows, device=inputs.device)]
+            data_samples = [data_samples[row] for row in rows] if data_samples is not None else None
+        targets = {} if mode == 'predict' else self._run_teacher(inputs, data_samples)
+        kept = {f'teacher:{name}': target for name, target in targets.items()}
+        if self._needed:
+            prefix: dict[str, Any] = {path: None for path in self._prefix if path in self._needed}
+            # Modules that are trained may run before the last one that is recorded.
+            with side_effect_free(self.student.model, inputs.device), torch.no_grad():
+                self.student.run(lambda: self.student.model(inputs, data_samples, mode=mode), stop=True, record=prefix)
+            kept.update({f'student:{name}': output for name, output in prefix.items()})
+        if part and whole:
+            chosen = torch.tensor(rows, device=inputs.device)
+            kept = tree_map(lambda feature: feature[chosen.to(feature.device)], kept)
+        return kept
+
+    def _can_replay(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str) -> bool:
+        # What a prediction reads of the prefix is known from training, or not at all.
+        if mode == 'predict' and not self._needed:
+            return False
+        kind = _kind(inputs, mode)
+        if kind not in self._placeholders:
+            self._placeholders[kind] = self._find_placeholders(inputs, data_samples, mode)
+        return self._placeholders[kind] is not None
+
+    def _find_placeholders(self, inputs: Tensor, data_samples: Sequence[Any] | None,
+                           mode: str) -> dict[str, Any] | None:
+        """Find what replaces those outputs of the frozen prefix that the rest of the student does not read.
+
+        Returns:
+            Placeholders by path, for two images; None if the student predicts something else from kept features, as it
+            does if it cuts images into windows.
+        """
+        if not self._prefix:
+            self._needed = frozenset()
+            return {}
+        # With two images, an output of one entry per image can be told from one that is the same for all.
+        rows = [0, min(1, len(inputs) - 1)]
+        images = inputs[rows]
+
+        def run(**options: Any) -> tuple[Any, dict[str, Tensor]]:
+            samples = copy.deepcopy([data_samples[row] for row in rows]) if data_samples is not None else None
+            return self._run_student(images, samples, mode, **options)
+
+        with side_effect_free(self.student.model, inputs.device), torch.no_grad():
+            prefix: dict[str, Any] = dict.fromkeys(self._prefix)
+            output = run(record=prefix)[0]
+            if self._needed is None:
+                self._needed = self._find_needed(lambda replay: run(replay=replay), prefix)
+            unread = {name: placeholder(prefix[name]) for name in self._prefix if name not in self._needed}
+            if mode == 'predict':
+                try:
+                    again = run(replay={**prefix, **unread})[0]
+                except RuntimeError:  # windows of another size
+                    return None
+                if not _same(output, again):
+                    return None
+        return unread
+
+    def _find_needed(self, run: Callable[[Mapping[str, Any]], Any], prefix: dict[str, Any]) -> frozenset[str]:
+        kept = needed_outputs(run, prefix)
+        needed = frozenset(name for name, output in kept.items() if output is prefix[name])
+        odd = [name for name in self._prefix if name in needed
+               and any(not tensor.dim() or len(tensor) != 2 for tensor in tree_leaves(prefix[name]))]
+        if not odd:
+            return needed
+        print_log(f'the frozen part of the student runs for every batch: the outputs of {odd} do not have one entry '
+                  'per image and cannot be cached', logger='current', level=logging.WARNING)
+        self._prefix = ()
+        return frozenset()
+
+    @torch.no_grad()
+    def _run_teacher(self, inputs: Tensor, data_samples: Sequence[Any] | None,
+                     record: dict[str, Any] | None = None) -> dict[str, Tensor]:
+        """The teacher's features; it runs no further than the last of them."""
+        if not self.plan.teacher:
+            return {}
+        assert self.teacher is not None and self.teacher_images is not None
+        network, images = self.teacher, self.teacher_images(inputs, data_samples)
+        with constant_statistics(network.model) if network.model.training else nullcontext():
+            return network.run(lambda: network.model(images, data_samples, mode='tensor'),
+                               capture=self.plan.teacher, stop=True, record=record, record_fn=placeholder)[1]
+
+    def _run_student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
+                     record: dict[str, Any] | None = None, replay: Mapping[str, Any] | None = None,
+                     record_fn: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
+        """The student's output and features; in mode ``'tensor'`` it runs no further than the last feature."""
+        capture = self.plan.student if mode != 'predict' else ()
+        return self.student.run(lambda: self.student.model(inputs, data_samples, mode=mode), capture=capture,
+                                stop=mode == 'tensor', record=record, replay=replay, record_fn=record_fn)
+
+
+def _kind(inputs: Tensor, mode: str) -> Hashable:
+    """What the shapes of a network's outputs depend on, apart from the number of images."""
+    return mode, tuple(inputs.shape[1:])
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two outputs hold the same tensors, bit for bit."""
+    first, second = tree_leaves(one), tree_leaves(other)
+    return len(first) == len(second) and all(map(torch.equal, first, second))
