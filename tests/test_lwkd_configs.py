@@ -52,7 +52,7 @@ def test_the_methods_settings(name):
     cfg = load(name)
     model, phase = distiller(cfg)
     adversary = 'no-adversary' not in name
-    assert (model.active_discriminators() is not None) == adversary
+    assert (model.active.discriminator_model() is not None) == adversary
     assert phase.task == 0.1 and phase.spots == {'logits': 0.9, **({'logits.discriminator': 0.1} if adversary else {})}
     assert model.spots['logits'].loss.temperature == 4
     assert cfg.prelude.gate == {'accuracy/top1': 98}

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from skd_mm.features import FeatureExtractor, ForwardPlan, Stage
 from skd_mm.features.paths import is_within, join, overlaps
 from skd_mm.routing import Router
 from skd_mm.utils import did_you_mean
 
-from .discriminators import Adversary
+from .discriminators import Adversary, DiscriminatorInput, Discriminators
 from .spot import Reconstruction, Spot, module_names
 
 ALL = 'all'
@@ -55,6 +55,24 @@ class ActivePhase:
     def terms(self) -> tuple[tuple[Spot | Reconstruction | Adversary, float], ...]:
         """The active spots and discriminators, with their weights."""
         return self.spots + self.discriminators
+
+    def discriminator_model(self) -> Discriminators | None:
+        """Return the active discriminators as a model, or None."""
+        if not self.discriminators:
+            return None
+        return Discriminators([adversary for adversary, _ in self.discriminators])
+
+    def generator_loss(self, cases: Sequence[DiscriminatorInput]) -> dict[str, Tensor]:
+        """Return what the student is trained on by the active discriminators, which get no gradient from it.
+
+        Args:
+            cases: The inputs of the discriminators.
+
+        Returns:
+            ``spots.<name>.discriminator.loss``, times their weights.
+        """
+        return {f'spots.{adversary.name}.loss': weight * adversary.generator_loss(case).mean()
+                for (adversary, weight), case in zip(self.discriminators, cases, strict=True)}
 
     @property
     def needs_teacher(self) -> bool:

@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from skd_mm.connectors.shapes import channels
-from skd_mm.features import FeatureExtractor, Stage, StageEntry, StageSplit
+from skd_mm.features import FeatureExtractor, Stage, StageSplit
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
 
@@ -21,6 +21,7 @@ from .discriminators import Adversary
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
 from .probing import features_at, pooled_feature, split_at, stage_entries, stage_pairs
+from .routed import Routing
 from .spot import Reconstruction, Spot, module_names, select_features
 from .spot_configs import spot_configs
 
@@ -157,28 +158,6 @@ def all_terms(spots: Sequence[Spot]) -> dict[str, Spot | Reconstruction | Advers
         if spot.discriminator is not None:
             terms[f'{spot.name}.discriminator'] = Adversary(spot)
     return terms
-
-
-@dataclass(frozen=True)
-class Routing:
-    """A router, and what it looks at.
-
-    Attributes:
-        router: The router over all spots.
-        policy_input: For ``'student'`` and ``'teacher'``, the name of the feature that the policy sees.
-        ends: For both, the names of the features at the spots.
-        entries: For both, how the network is entered after each of them; empty if no policy is trained.
-    """
-
-    router: Router
-    policy_input: Mapping[str, str]
-    ends: Mapping[str, Sequence[str]]
-    entries: Mapping[str, list[StageEntry]]
-
-    @property
-    def features(self) -> dict[str, tuple[str, Sequence[str]]]:
-        """For both networks, the feature that the policy sees and those at the spots."""
-        return {role: (self.policy_input[role], self.ends[role]) for role in self.ends}
 
 
 def build_routing(cfg: Mapping[str, Any], spots: Sequence[Spot], student: FeatureExtractor,

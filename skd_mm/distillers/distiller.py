@@ -10,21 +10,19 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skd_mm.features import Execution, FeatureCache, FeatureExtractor, NetworkPair, recorded_paths, structure_of
+from skd_mm.features import Execution, FeatureCache, FeatureExtractor, NetworkPair, PairOutputs, structure_of
 from skd_mm.registry import MODELS
 from skd_mm.utils import did_you_mean
 
 from .active_phase import ALL, PhaseResolver
 from .building import all_terms, build_routing, build_spots, build_teacher, build_teacher_input, name_stages
-from .discriminators import DiscriminatorInput, Discriminators
+from .discriminators import DiscriminatorInput
 from .networks import build_network, load_weights
 from .probing import input_channels
 from .routed import Branch, multi_path
-from .samples import collect_context, sample_keys
-from .spot import Reconstruction, Spot, select_features
+from .samples import sample_keys
+from .terms import spot_inputs, task_losses
 from .training_loop import check_training_loop
-
-_TASK_LOSS = 'task.loss'  # what mmpretrain's heads call `loss`: under that name the log has the sum of all
 
 
 @MODELS.register_module()
@@ -204,24 +202,6 @@ class Distiller(BaseModel):
                         norm.train()
         return self
 
-    def generator_loss(self, cases: Sequence[DiscriminatorInput]) -> dict[str, Tensor]:
-        """Return what the student is trained on by the active discriminators, which get no gradient from it.
-
-        Args:
-            cases: What :meth:`forward` returned in mode ``'adversarial'``.
-
-        Returns:
-            ``spots.<name>.discriminator.loss``, times their weights.
-        """
-        return {f'spots.{adversary.name}.loss': weight * adversary.generator_loss(case).mean()
-                for (adversary, weight), case in zip(self.active.discriminators, cases, strict=True)}
-
-    def active_discriminators(self) -> Discriminators | None:
-        """Return the active discriminators as a model, or None."""
-        if not self.active.discriminators:
-            return None
-        return Discriminators([adversary for adversary, _ in self.active.discriminators])
-
     def _apply(self, fn: Callable, recurse: bool = True) -> 'Distiller':
         # The teacher moves with the distiller, although it is none of its modules.
         if self.teacher is not None:
@@ -279,38 +259,32 @@ class Distiller(BaseModel):
         """
         active = self.active
         # The multi-path pass replays placeholders of what the modules return in this one.
-        recorded: dict[str, dict[str, Any]] = {}
-        if active.multi_path and self.routing is not None:
-            recorded = {role: dict.fromkeys(recorded_paths(entries)) for role, entries in self.routing.entries.items()}
+        recorded = self.routing.recorded() if self.routing is not None and active.multi_path else {}
         mode = 'loss' if active.task else 'tensor'
-        outputs, features, targets = self.pair.run(inputs, data_samples, mode, self._keys(inputs, data_samples),
-                                                   recorded)
-        losses = _task_losses(outputs, active.task) if active.task else {}
+        outputs = self.pair.run(inputs, data_samples, mode, self._keys(inputs, data_samples), recorded)
+        losses = task_losses(outputs.student, active.task) if active.task else {}
         gates, distilled = None, {}
-        if active.routed and self.router is not None and self.routing is not None:
-            policy_input = self.routing.policy_input
-            gates = self.router.draw(features[policy_input['student']], targets[policy_input['teacher']])
-            distilled = self.router.distilled(gates)
+        if active.routed and self.routing is not None:
+            gates = self.routing.draw(outputs)
+            distilled = self.routing.router.distilled(gates)
             losses.update({f'router.keep.{name}': chosen.float().mean() for name, chosen in distilled.items()})
         for spot, weight in active.spots:
-            value = self._compare(spot, features, targets, data_samples, distilled.get(spot.name))
+            value = spot(*spot_inputs(spot, outputs, data_samples), distilled.get(spot.name))
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
         if cases is not None:
-            cases += [adversary.case(*_sides(adversary, features, targets, data_samples))
-                      for adversary, _ in active.discriminators]
+            cases += [term.case(*spot_inputs(term, outputs, data_samples)) for term, _ in active.discriminators]
         if gates is not None and active.multi_path:
-            losses.update(self._multi_path(inputs, data_samples, gates, recorded, targets, outputs))
+            losses.update(self._multi_path(inputs, data_samples, gates, recorded, outputs))
         return losses
 
     def _multi_path(self, inputs: Tensor, data_samples: Sequence[Any] | None, gates: Tensor,
-                    recorded: Mapping[str, dict[str, Any]], targets: Mapping[str, Tensor],
-                    outputs: Mapping[str, Any]) -> dict[str, Tensor]:
+                    recorded: Mapping[str, dict[str, Any]], outputs: PairOutputs) -> dict[str, Tensor]:
         assert self.routing is not None and self.teacher_network is not None and self.teacher_input is not None
         images = dict(student=inputs, teacher=self.teacher_input(inputs, data_samples))
         student, teacher = (
             Branch(network, images[network.role], data_samples, self.routing.entries[network.role],
                    recorded[network.role]) for network in (self.student_network, self.teacher_network))
-        return multi_path(self.routing.router, gates, student, teacher, targets, outputs)
+        return multi_path(self.routing, gates, student, teacher, outputs)
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Add up the losses of a step, see MMEngine's ``BaseModel``.
@@ -347,8 +321,8 @@ class Distiller(BaseModel):
         keys = self._keys(inputs, data_samples)
         if self.active.task or not self.active.spots:
             return self.pair.run(inputs, data_samples, 'predict', keys).student
-        _, features, targets = self.pair.run(inputs, data_samples, 'tensor', keys)
-        losses = {spot.name: (weight * self._compare(spot, features, targets, data_samples)).expand(len(inputs))
+        outputs = self.pair.run(inputs, data_samples, 'tensor', keys)
+        losses = {spot.name: (weight * spot(*spot_inputs(spot, outputs, data_samples))).expand(len(inputs))
                   for spot, weight in self.active.spots}
         samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))
         for i, sample in enumerate(samples):
@@ -357,32 +331,6 @@ class Distiller(BaseModel):
 
     def _keys(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any] | None:
         return sample_keys(data_samples, inputs.shape[1:]) if self.cache is not None else None
-
-    @staticmethod
-    def _compare(spot: Spot | Reconstruction, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
-                 data_samples: Sequence[Any] | None, gate: Tensor | None = None) -> Tensor:
-        return spot(*_sides(spot, features, targets, data_samples), gate)
-
-
-def _sides(spot: Any, features: Mapping[str, Tensor], targets: Mapping[str, Tensor],
-           data_samples: Sequence[Any] | None) -> tuple[Any, Any, dict[str, Tensor]]:
-    """The student's feature at a spot, the teacher's, and what the spot needs to know of the samples."""
-    target = select_features(targets, spot.teacher)
-    return select_features(features, spot.student), target, collect_context(data_samples, spot.needs, target)
-
-
-def _task_losses(outputs: Mapping[str, Any], weight: float) -> dict[str, Any]:
-    """The student's own losses, times a weight, and what else it logs."""
-    losses: dict[str, Any] = {}
-    for key, value in outputs.items():
-        name = _TASK_LOSS if key == 'loss' else key
-        if 'loss' not in key or weight == 1:
-            losses[name] = value
-        elif isinstance(value, list):
-            losses[name] = [part * weight for part in value]
-        else:
-            losses[name] = value * weight
-    return losses
 
 
 def _key(name: str) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skd_mm.features import FeatureExtractor, StageEntry, constant, replayed_outputs, run_from_stage
+from skd_mm.features import (
+    FeatureExtractor,
+    PairOutputs,
+    StageEntry,
+    constant,
+    recorded_paths,
+    replayed_outputs,
+    run_from_stage,
+)
 from skd_mm.routing import Router
 
 
@@ -34,38 +42,76 @@ class Branch:
         return self.network.model(self.inputs, self.data_samples, mode=mode)
 
     def advance(self, given: Sequence[Tensor]) -> Tensor:
-        """Runs the next stage, given the features at the ends of all before it."""
+        """Run the next stage, given the features at the ends of all before it."""
         return run_from_stage(self.network, lambda: self.run('tensor'), self.entries, given, self.recorded)
 
 
-def multi_path(router: Router, gates: Tensor, student: Branch, teacher: Branch, targets: Mapping[str, Tensor],
-               outputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The multi-path pass, and what the router learns from it (SAKD, arXiv 2205.02399).
+@dataclass(frozen=True)
+class Routing:
+    """A router, and what it looks at in both networks.
 
-    The student is constant in it: in eval mode, and without a gradient for its parameters. So one backward pass of the
+    Attributes:
+        router: The router over all spots.
+        policy_input: For ``'student'`` and ``'teacher'``, the name of the feature that the policy sees.
+        ends: For both, the names of the features at the spots.
+        entries: For both, how the network is entered after each of them; empty if no policy is trained.
+    """
+
+    router: Router
+    policy_input: Mapping[str, str]
+    ends: Mapping[str, Sequence[str]]
+    entries: Mapping[str, list[StageEntry]]
+
+    @property
+    def features(self) -> dict[str, tuple[str, Sequence[str]]]:
+        """For both networks, the feature that the policy sees and those at the spots."""
+        return {role: (self.policy_input[role], self.ends[role]) for role in self.ends}
+
+    def recorded(self) -> dict[str, dict[str, Any]]:
+        """For both networks, a dict to be filled with placeholders of what the modules return."""
+        return {role: dict.fromkeys(recorded_paths(entries)) for role, entries in self.entries.items()}
+
+    def draw(self, outputs: PairOutputs) -> Tensor:
+        """Draw the gates of a batch.
+
+        Args:
+            outputs: What both networks returned.
+
+        Returns:
+            ``[B, spots]``.
+        """
+        return self.router.draw(outputs.features[self.policy_input['student']],
+                                outputs.targets[self.policy_input['teacher']])
+
+
+def multi_path(routing: Routing, gates: Tensor, student: Branch, teacher: Branch,
+               outputs: PairOutputs) -> dict[str, Tensor]:
+    """Run the multi-path pass, and return what the router is trained on (SAKD, arXiv 2205.02399).
+
+    The student is constant in it: in eval mode, and without gradients for its parameters. So one backward pass of the
     student's losses and these gives what the authors' two give.
 
     Args:
-        router: The router.
+        routing: The router.
         gates: ``[B, spots]``, with their gradient.
         student: The student.
         teacher: The teacher.
-        targets: Features of the teacher's own pass, that at its first spot among them: before it nothing is mixed.
-        outputs: The student's own losses.
+        outputs: What both networks returned in their own pass: the teacher's feature at its first spot is reused, as
+            nothing is mixed before it.
 
     Returns:
         The router's losses, see :meth:`skd_mm.routing.Router.losses`.
     """
 
     def next_teacher(given: Sequence[Tensor]) -> Tensor:
-        return teacher.advance(given) if given else targets[teacher.entries[0].end]
+        return teacher.advance(given) if given else outputs.targets[teacher.entries[0].end]
 
     with constant(student.network.model):
-        features = router.mix(gates, student.advance, next_teacher)
+        features = routing.router.mix(gates, student.advance, next_teacher)
         mixed, _ = student.network.run(
             lambda: student.run('loss'),
             replay=replayed_outputs(student.network, student.entries, features, student.recorded))
-    return router.losses(_task_loss(mixed), _task_loss(outputs), gates)
+    return routing.router.losses(_task_loss(mixed), _task_loss(outputs.student), gates)
 
 
 def _task_loss(losses: Mapping[str, Any]) -> Tensor:

@@ -22,7 +22,7 @@ def wrap_for_phase(runner: Any, distiller: Any) -> nn.Module | None:
     Returns:
         The active discriminators, wrapped; None if the phase has none.
     """
-    discriminators: nn.Module | None = distiller.active_discriminators()
+    discriminators: nn.Module | None = distiller.active.discriminator_model()
     if not is_distributed():
         return discriminators
     excluded = set(discriminators.parameters()) if discriminators is not None else set()

@@ -37,8 +37,8 @@ def test_the_terms_are_those_of_the_formulas():
     for side in (case.student, case.teacher):
         torch.testing.assert_close(side.sum(1), torch.ones(2, 12, 12))
     expected = 0.1 * F.softplus(-odds[0]).mean()
-    torch.testing.assert_close(distiller.generator_loss([case])['spots.logits.discriminator.loss'], expected)
-    judged = distiller.active_discriminators()([case])
+    torch.testing.assert_close(distiller.active.generator_loss([case])['spots.logits.discriminator.loss'], expected)
+    judged = distiller.active.discriminator_model()([case])
     assert list(judged) == ['spots.logits.discriminator.discriminator_loss']
     torch.testing.assert_close(judged['spots.logits.discriminator.discriminator_loss'],
                                F.softplus(-odds[1]).mean() + F.softplus(odds[0]).mean())
@@ -60,11 +60,11 @@ def test_each_gets_its_own_gradient():
     _, cases = case_of(distiller)
     own = [name for name in distiller.trainable() if 'discriminator' in name]
     assert own
-    distiller.active_discriminators()(cases)['spots.logits.discriminator.discriminator_loss'].backward(retain_graph=True)
+    distiller.active.discriminator_model()(cases)['spots.logits.discriminator.discriminator_loss'].backward(retain_graph=True)
     grads = {name: parameter.grad for name, parameter in distiller.named_parameters()}
     assert {name for name, grad in grads.items() if grad is not None} == set(own)
     distiller.zero_grad(set_to_none=True)
-    distiller.generator_loss(cases)['spots.logits.discriminator.loss'].backward()
+    distiller.active.generator_loss(cases)['spots.logits.discriminator.loss'].backward()
     reached = {name for name, parameter in distiller.named_parameters() if parameter.grad is not None}
     assert reached and all(name.startswith('student.') for name in reached)
 
@@ -73,8 +73,8 @@ def test_pixels_without_a_label_do_not_count():
     distiller = adversarial()
     _, (case, ) = case_of(distiller, ignored=True)
     assert (case.valid.sum((1, 2)) == 72).all()
-    for term in (lambda case: distiller.generator_loss([case])['spots.logits.discriminator.loss'],
-                 lambda case: distiller.active_discriminators()([case])[D_LOSS]):
+    for term in (lambda case: distiller.active.generator_loss([case])['spots.logits.discriminator.loss'],
+                 lambda case: distiller.active.discriminator_model()([case])[D_LOSS]):
         distiller.eval()
         one = term(case)
         changed = case._replace(student=torch.where(case.valid[:, None], case.student, 7.0))
@@ -126,7 +126,7 @@ def test_images_without_a_label_are_refused():
 def test_a_spot_without_its_discriminator_leaves_it_alone():
     distiller = adversarial()
     distiller.activate('all', {'logits': 1.0}, 1.0)
-    assert distiller.active_discriminators() is None
+    assert distiller.active.discriminator_model() is None
     assert not [name for name in distiller.trainable() if 'discriminator' in name]
     inputs, samples = batch()
     assert set(distiller(inputs, samples, mode='loss')) & {'spots.logits.loss'}
@@ -155,8 +155,8 @@ def test_half_precision_is_left_behind():
     with torch.autocast('cpu', torch.bfloat16):
         _, (case, ) = distiller(inputs, samples, mode='adversarial')
         assert case.student.dtype == case.teacher.dtype == torch.float32
-        loss = distiller.active_discriminators()([case])['spots.logits.discriminator.discriminator_loss']
-    torch.testing.assert_close(loss, distiller.eval().active_discriminators()([case])[D_LOSS],
+        loss = distiller.active.discriminator_model()([case])['spots.logits.discriminator.discriminator_loss']
+    torch.testing.assert_close(loss, distiller.eval().active.discriminator_model()([case])[D_LOSS],
                                rtol=0.05, atol=0.05)
     assert loss.dtype == torch.float32
 

@@ -77,7 +77,7 @@ def adversarial_step(model: nn.Module, discriminators: nn.Module, batch: Any,
     with discriminator.optim_context(discriminators):
         judged, judged_vars = distiller.parse_losses(discriminators(cases))
     discriminator.update_params(judged)
-    losses.update(distiller.generator_loss(cases))
+    losses.update(distiller.active.generator_loss(cases))
     loss, log_vars = distiller.parse_losses(losses)
     student.update_params(loss)
     judged_vars.pop('loss')

@@ -43,7 +43,7 @@ class PhaseOptimization:
         optim_cfg = self._merged(phase)
         discriminator_cfg = optim_cfg.pop('discriminator', None)
         wrapper = runner.build_optim_wrapper(optim_cfg)
-        discriminators = loop.distiller.active_discriminators()
+        discriminators = loop.distiller.active.discriminator_model()
         excluded = set(discriminators.parameters()) if discriminators is not None else set()
         for group in wrapper.optimizer.param_groups:
             group['params'] = [parameter for parameter in group['params'] if parameter not in excluded]
