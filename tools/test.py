@@ -25,6 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='folder for images with the predictions painted over them')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show shows an image')
+    parser.add_argument('--split', choices=['test', 'val'], default='test',
+                        help="which of the config's data and metrics are used; test if not given")
+    parser.add_argument('--per-class', action='store_true', help='also write the IoU, or the accuracy, of each class')
     parser.add_argument('--tta', action='store_true', help='test time augmentation')
     parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config, like test_dataloader.batch_size=4')
@@ -46,13 +49,18 @@ def main() -> None:
     from skd_mm.config import load_config
     from skd_mm.deploy.export import student_config
     from skd_mm.distillers.networks import find_checkpoint, load_weights
+    from skd_mm.evaluation.per_class import with_classes
     from skd_mm.utils import leave_group
 
     cfg = load_config(args.config, args.cfg_options)
+    if args.split == 'val':
+        set_validation(cfg)
     cfg = student_config(cfg)
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
         if cfg.get(key) in (None, []):  # mmpretrain's test_cfg is an empty dict
             raise SystemExit(f'{args.config} has no `{key}`: there is nothing to test with')
+    if args.per_class:
+        cfg.test_evaluator = with_classes(cfg.test_evaluator)
     checkpoint = find_checkpoint(args.checkpoint, 'student')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', Path(args.config).stem)
@@ -68,6 +76,12 @@ def main() -> None:
     runner.test()
     del runner, model
     leave_group()
+
+
+def set_validation(cfg: Config) -> None:
+    """Tests on the data and with the metrics of the validation."""
+    cfg.test_dataloader, cfg.test_evaluator = cfg.get('val_dataloader'), cfg.get('val_evaluator')
+    cfg.test_cfg = dict(type='TestLoop')
 
 
 def arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:

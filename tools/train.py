@@ -21,6 +21,7 @@ def parse_args() -> argparse.Namespace:
                         help='resume from this checkpoint, or from the latest one in the work directory')
     parser.add_argument('--dry-run', action='store_true', help='check that the run can start, print its phases with '
                         'what they train, their spots and cost, and write nothing')
+    parser.add_argument('--prelude-only', action='store_true', help='train the prelude of the config, and stop')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bfloat16 on a CPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument('--seed', type=int, help='seed of the run; a random one if neither this nor the config has it')
@@ -52,6 +53,8 @@ def main() -> None:
         if cfg.get('prelude') and run_prelude(copy.deepcopy(cfg), dry=True).model.teacher.checkpoint is None:
             check_run(cfg)  # training a teacher takes long; errors in the rest are reported before
         run_prelude(cfg)
+        if args.prelude_only:
+            return
         runner = build_runner(cfg)
     runner.train()
     del runner

@@ -267,10 +267,23 @@ def build_model(cfg: Config) -> Any:
         logger.setLevel(level)
 
 
+def _first_image_size(cfg: Config) -> tuple[int, int] | None:
+    """Height and width of the first training image after its transforms; None if the data does not exist."""
+    if 'train_dataloader' not in cfg:
+        return None
+    try:
+        with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
+            dataset = build_dataset(cfg.train_dataloader.dataset, 'train_dataloader.dataset')
+        height, width = dataset[0]['inputs'].shape[-2:]
+    except (OSError, ValueError, KeyError):
+        return None
+    return int(height), int(width)
+
+
 def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
     """Return the shape of a training image, as a config's pipeline and the model's preprocessor make it.
 
-    If they set no size, it is the distiller's ``input_shape``.
+    If they set no size, it is the distiller's ``input_shape``, or else that of the first training image.
 
     Args:
         cfg: The config.
@@ -301,8 +314,11 @@ def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
         if probed is not None:
             channels, height, width = probed
             return channels, height, width
-        raise ValueError('the size of the training images is unknown, as no step of the training pipeline sets one; '
-                         'set `model.input_shape = (C, H, W)` of the distiller, or give get_flops.py --shape')
+        size = _first_image_size(cfg)
+    if size is None:
+        raise ValueError('the size of the training images is unknown, as no step of the training pipeline sets one and '
+                         'there is no training image to read; set `model.input_shape = (C, H, W)` of the distiller, or '
+                         'give get_flops.py --shape')
     divisor = getattr(preprocessor, 'size_divisor', getattr(preprocessor, 'pad_size_divisor', None)) or 1
     height, width = (-(-side // divisor) * divisor for side in size)
     return input_channels(model), height, width

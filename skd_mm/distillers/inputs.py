@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Beyond what any format of images holds.
 _NO_PIXEL = 1e6
 
 
-class TeacherInput:
+class TeacherInput(nn.Module):
     """Turns the student's normalised images into those that the teacher was trained on.
 
     Padding, batch augmentation and the channel order are done once, by the student's own preprocessor, so that a
@@ -28,19 +28,23 @@ class TeacherInput:
     """
 
     def __init__(self, student: Any, teacher: Any) -> None:
+        super().__init__()
         teacher = student if teacher is None else teacher
         (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
         mean_s, std_s, mean_t, std_t = torch.broadcast_tensors(mean_s, std_s, mean_t, std_t)
         self.flip = rgb_s != rgb_t
         if self.flip:
             mean_t, std_t = mean_t.flip(0), std_t.flip(0)
-        self.scale = std_s / std_t
-        self.shift = (mean_s - mean_t) / std_t
+        self.scale: Tensor
+        self.shift: Tensor
+        # They move with the model, and are in no checkpoint: the configs of both networks have them.
+        self.register_buffer('scale', (std_s / std_t).view(-1, 1, 1), persistent=False)
+        self.register_buffer('shift', ((mean_s - mean_t) / std_t).view(-1, 1, 1), persistent=False)
         self.pad_value = _pad_value(teacher)
         self.same = (torch.equal(mean_s, mean_t) and torch.equal(std_s, std_t)
                      and _pad_value(student) == self.pad_value)
 
-    def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
         """Renormalises a batch.
 
         Args:
@@ -51,8 +55,7 @@ class TeacherInput:
             ``[B, C, H, W]``, normalised for the teacher; ``inputs`` itself where nothing differs.
         """
         if not self.same:
-            scale, shift = self.scale.to(inputs), self.shift.to(inputs)
-            inputs = inputs * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+            inputs = inputs * self.scale.to(inputs) + self.shift.to(inputs)
             for image, sample in zip(inputs, data_samples or (), strict=False):
                 left, right, top, bottom = _padding(sample, image)
                 if left or right or top or bottom:

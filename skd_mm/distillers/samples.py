@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skd_mm.losses import Feature
 from skd_mm.losses.base import parts
-from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, label_of
+from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, label_of, to_device
 
 
 def collect_context(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
@@ -25,7 +25,7 @@ def collect_context(data_samples: Sequence[Any] | None, needs: Collection[str], 
     """
     device, samples, context = parts(feature)[0].device, list(data_samples or ()), {}
     if 'index' in needs and samples and all(INDEX in sample.metainfo for sample in samples):
-        context['index'] = torch.tensor([sample.metainfo[INDEX] for sample in samples], device=device)
+        context['index'] = to_device([sample.metainfo[INDEX] for sample in samples], device)
     if 'labels' in needs and samples:
         labels = [label_of(sample) for sample in samples]
         known = [label for label in labels if label is not None]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skd_mm.connectors.chain import connected
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.losses import Feature, MSELoss, SpotLoss
-from skd_mm.losses.base import parts, shapes
+from skd_mm.losses.base import mean_of_selected, parts, shapes
 from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, build
 from skd_mm.routing import gated
 from skd_mm.utils import did_you_mean
@@ -142,25 +142,32 @@ class Spot(nn.Module):
         """What it uses beside the features: ``'labels'`` and ``'index'``, as keys of a context."""
         return {*self.loss.needs, *(('index', 'labels') if self.memory is not None else ())}
 
-    def compare(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Compares two features behind their connectors; here samples may have been left out of all arguments.
+    def compare(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
+                selected: Tensor | None = None) -> Tensor:
+        """Compares two features after their connectors.
 
         Args:
             student: ``[B, ...]``.
             teacher: ``[B, ...]``.
             context: What is known of the samples: ``index``, ``[B]``, their positions in the training set, and
                 ``labels``, ``[B]`` or ``[B, H, W]``. What is not known may be missing.
+            selected: ``[B]``, True for the samples that are compared and remembered, which come first; all by default.
+                Only for relational losses and memories.
 
         Returns:
-            The loss, ``[B]``, or a scalar where the loss is relational.
+            The loss, ``[B]``, or a scalar if the loss is relational; with ``selected`` the mean over these samples.
         """
         context = context or {}
+        mask = {} if selected is None else dict(selected=selected)
         if self.memory is not None:
             labels = context.get('labels')
             # A map of classes says nothing of the image as a whole, which is then a class of its own.
             student, teacher = self.memory(student, teacher, context.get('index'),
-                                           labels if labels is not None and labels.dim() == 1 else None)
-        return self.loss(student, teacher, **{name: context.get(name) for name in self.loss.needs})
+                                           labels if labels is not None and labels.dim() == 1 else None, **mask)
+        known = {name: context.get(name) for name in self.loss.needs}
+        if selected is None or self.loss.relational:
+            return self.loss(student, teacher, **known, **mask)
+        return mean_of_selected(self.loss(student, teacher, **known).masked_fill(~selected, 0), selected)
 
     def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
                 gate: Tensor | None = None) -> Tensor:

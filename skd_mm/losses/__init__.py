@@ -2,6 +2,7 @@
 
 from .attention import ATLoss
 from .base import Feature, RelationalLoss, SpotLoss
+from .bpkd import BPKDLoss
 from .contrastive import CRDLoss
 from .cwd import CWDLoss
 from .dist import DISTLoss
@@ -18,6 +19,7 @@ from .vid import VIDLoss
 
 __all__ = [
     'ATLoss',
+    'BPKDLoss',
     'CCLoss',
     'CRDLoss',
     'CWDLoss',

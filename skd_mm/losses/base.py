@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skd_mm.utils import tree_map
+
 Feature = Tensor | tuple[Tensor, ...]
 """What is compared: a tensor ``[B, ...]``, or several of them where a loss needs more than one from each network."""
 
@@ -62,33 +64,73 @@ class SpotLoss(nn.Module):
 class RelationalLoss(SpotLoss):
     """Compares the relations between the samples of a batch instead of the samples.
 
-    The relations of a part of the batch are not a part of the relations of the batch: where some samples are left
-    out, they must be left out of both features before the loss is called.
+    The relations of a part of the batch are not a part of the relations of the batch: samples that a gate leaves out
+    must be left out of the relations. How many these are only the accelerator knows, so the loss gets all samples and a
+    mask; a loss that takes none gets the selected samples alone, for which the host waits in every step.
 
     Attributes:
-        minimum: How many samples the loss needs. With fewer there is nothing to compare: it is zero, connected to the
-            graph with gradients that are zero, so that every process of a distributed run has the same backward.
+        takes_selected: Whether :meth:`compare` takes ``selected``, see :meth:`forward`.
+        minimum: How many samples the loss needs. With fewer there is nothing to compare: it is zero, connected to
+            the graph with gradients that are zero, so that every process of a distributed run has the same backward
+            pass.
     """
 
     relational = True
     same_shape = False
+    takes_selected = False
     minimum = 2
 
-    def forward(self, student: Feature, teacher: Feature, **context: Tensor | None) -> Tensor:
+    def forward(self, student: Feature, teacher: Feature, selected: Tensor | None = None,
+                **context: Tensor | None) -> Tensor:
         """Compares two batches of features.
 
         Args:
-            student: ``[B, ...]``, the student's features behind its connector.
-            teacher: ``[B, ...]``, the teacher's behind its own.
+            student: ``[B, ...]``, the student's features after its connector.
+            teacher: ``[B, ...]``, the teacher's after its own.
+            selected: ``[B]``, True for the samples whose relations are compared, which come first. They all are by
+                default. :meth:`compare` gets it if the class has ``takes_selected``, with zeros for the features of the
+                other samples.
             **context: As for :class:`SpotLoss`.
 
         Returns:
-            A scalar; 0 where ``B`` is less than :attr:`minimum`.
+            A scalar; 0 if fewer samples than :attr:`minimum` are compared.
         """
         if len(parts(student)[0]) < self.minimum:
             # A sum over no samples, not a product with zero: that would make NaN of an infinite feature.
             return torch.stack([part[:0].sum() for part in (*parts(upcast(student)), *parts(upcast(teacher)))]).sum()
-        return super().forward(student, teacher, **context)
+        if selected is None:
+            return super().forward(student, teacher, **context)
+        if not self.takes_selected:
+            chosen = selected.nonzero()[:, 0]
+            context = {name: known if known is None else known[chosen] for name, known in context.items()}
+            return self.forward(tree_map(lambda part: part[chosen], student),
+                                tree_map(lambda part: part[chosen], teacher), **context)
+        selected = selected & (selected.sum() >= self.minimum)
+        return super().forward(_zero_others(student, selected), _zero_others(teacher, selected), selected=selected,
+                               **context)
+
+
+def _zero_others(feature: Feature, selected: Tensor) -> Feature:
+    def zero(part: Tensor) -> Tensor:
+        return part.masked_fill(~selected.view(-1, *[1] * (part.dim() - 1)), 0)
+
+    return tree_map(zero, feature)
+
+
+def mean_of_selected(values: Tensor, selected: Tensor | None, order: int = 1) -> Tensor:
+    """The mean over selected samples, or over pairs or triples of them.
+
+    Args:
+        values: ``[B]``, ``[B, B]`` or ``[B, B, B]``, zero for what is not selected.
+        selected: ``[B]`` of booleans; None for all.
+        order: How many samples a value belongs to. Defaults to 1.
+
+    Returns:
+        A scalar; 0 if none is selected.
+    """
+    if selected is None:
+        return values.mean()
+    return values.sum() / selected.sum().clamp(min=1)**order
 
 
 def parts(feature: Feature) -> tuple[Tensor, ...]:

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import RelationalLoss
+from .base import RelationalLoss, mean_of_selected
 
 
 @LOSSES.register_module()
@@ -28,20 +28,25 @@ class CRDLoss(RelationalLoss):
         ...               memory=dict(type='ContrastMemory', num_samples=50000))]
     """
 
+    takes_selected = True
     minimum = 1
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Discriminators the log-odds of both sides.
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
+        """Compares the log-odds of both sides with the truth.
 
         Args:
             student: ``[B, 1 + K]``, the student's embedding against the teacher's memory: first the pair that belongs
                 together, then the others.
             teacher: ``[B, 1 + K]``, the teacher's embedding against the student's memory.
+            selected: ``[B]``, True for the samples that count; all by default.
 
         Returns:
             A scalar.
         """
-        return (_estimation(student) + _estimation(teacher)).mean()
+        estimation = _estimation(student) + _estimation(teacher)
+        if selected is not None:
+            estimation = estimation.masked_fill(~selected, 0)
+        return mean_of_selected(estimation, selected)
 
 
 def _estimation(odds: Tensor) -> Tensor:

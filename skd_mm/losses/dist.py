@@ -5,7 +5,7 @@ from torch.linalg import vector_norm
 
 from skd_mm.registry import LOSSES
 
-from .base import RelationalLoss
+from .base import RelationalLoss, mean_of_selected
 
 
 @LOSSES.register_module()
@@ -40,6 +40,7 @@ class DISTLoss(RelationalLoss):
     """
 
     same_shape = True
+    takes_selected = True
     minimum = 1
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0,
@@ -54,12 +55,13 @@ class DISTLoss(RelationalLoss):
         if per_image:
             self.minimum = 0  # an empty batch has an empty loss
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
         """Compares two predictions.
 
         Args:
             student: Logits ``[B, K, H, W]``, or ``[B, K]``.
             teacher: The same.
+            selected: ``[B]``, True for the samples that are compared; all by default. Not with ``per_image``.
 
         Returns:
             A scalar; with ``per_image``, ``[B]``.
@@ -74,18 +76,29 @@ class DISTLoss(RelationalLoss):
         if student.dim() == 2:
             student, teacher = student[..., None], teacher[..., None]
         student, teacher = student.flatten(2), teacher.flatten(2)
-        inter = 1 - _correlation(student, teacher, dims=(1,)).flatten(1).mean(1)
-        if self.relational:
-            inter = inter.mean()
-            intra = 1 - _correlation(student, teacher, dims=(0, 2)).mean()
+        inter = 1 - _correlation(student, teacher, (1,)).flatten(1).mean(1)
+        if not self.relational:
+            intra = 1 - _correlation(student, teacher, (2,)).flatten(1).mean(1)
         else:
-            intra = 1 - _correlation(student, teacher, dims=(2,)).flatten(1).mean(1)
+            intra = 1 - _correlation(student, teacher, (0, 2), selected).mean()
+            if selected is not None:
+                inter, intra = inter.masked_fill(~selected, 0), intra * selected.any()
+            inter = mean_of_selected(inter, selected)
         return self.temperature**2 * (self.beta * inter + self.gamma * intra)
 
 
-def _correlation(one: Tensor, other: Tensor, dims: tuple[int, ...]) -> Tensor:
+def _correlation(one: Tensor, other: Tensor, dims: tuple[int, ...], selected: Tensor | None = None) -> Tensor:
     """Pearson's correlation over some dimensions of ``[B, K, P]``, which are kept with size 1."""
-    one, other = (side - side.mean(dims, keepdim=True) for side in (one, other))
+    one, other = _centred(one, dims, selected), _centred(other, dims, selected)
     # The norm of zeros has a zero gradient here, so a class that both networks rule out everywhere gives numbers.
     lengths = vector_norm(one, dim=dims, keepdim=True) * vector_norm(other, dim=dims, keepdim=True)
     return (one * other).sum(dims, keepdim=True) / (lengths + 1e-8)
+
+
+def _centred(side: Tensor, dims: tuple[int, ...], selected: Tensor | None) -> Tensor:
+    """``[B, K, P]`` minus the mean over some dimensions; those of images that are not selected are zero."""
+    if selected is None:
+        return side - side.mean(dims, keepdim=True)
+    others = ~selected[:, None, None]
+    count = (selected.sum() * side.shape[2]).clamp(min=1)
+    return (side - side.masked_fill(others, 0).sum(dims, keepdim=True) / count).masked_fill(others, 0)

@@ -3,10 +3,11 @@
 import math
 
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from skd_mm.registry import LOSSES
 
-from .base import RelationalLoss, require_maps
+from .base import RelationalLoss, mean_of_selected, require_maps
 
 
 @LOSSES.register_module()
@@ -29,6 +30,7 @@ class PKDLoss(RelationalLoss):
     """
 
     same_shape = True
+    takes_selected = True
     minimum = 1
 
     def __init__(self, per_image: bool = False) -> None:
@@ -37,12 +39,13 @@ class PKDLoss(RelationalLoss):
         if per_image:
             self.minimum = 0  # an empty batch has an empty loss
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
         """Compares two batches of feature maps.
 
         Args:
             student: ``[B, C, H, W]``.
             teacher: ``[B, C, H, W]``.
+            selected: ``[B]``, True for the images that are compared; all by default. Not with ``per_image``.
 
         Returns:
             A scalar; with ``per_image``, ``[B]``.
@@ -52,14 +55,22 @@ class PKDLoss(RelationalLoss):
         """
         require_maps('PKDLoss', student, teacher)
         dims = (0, 2, 3) if self.relational else (2, 3)
-        squared = (_standardised(student, dims) - _standardised(teacher, dims)).square()
-        return squared.mean() / 2 if self.relational else squared.flatten(1).mean(1) / 2
+        difference = _standardised(student, dims, selected) - _standardised(teacher, dims, selected)
+        images = difference.square().flatten(1).mean(1) / 2
+        return mean_of_selected(images, selected) if self.relational else images
 
 
-def _standardised(feature: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """``[B, C, H, W]`` to mean 0 and standard deviation 1 over some dimensions."""
-    # The unbiased deviation of one value is not a number; the biased one is zero.
-    correction = min(1, math.prod(feature.shape[dim] for dim in dims) - 1)
-    std = feature.std(dims, correction=correction, keepdim=True)
+def _standardised(feature: Tensor, dims: tuple[int, ...], selected: Tensor | None) -> Tensor:
+    """``[B, C, H, W]`` to mean 0 and standard deviation 1 over some dimensions; zero for images not selected."""
+    if selected is None:
+        centred = feature - feature.mean(dims, keepdim=True)
+        divisor: Tensor | float = max(math.prod(feature.shape[dim] for dim in dims) - 1, 1)**0.5
+    else:
+        count = selected.sum().to(feature.dtype) * feature.shape[2:].numel()
+        mean = feature.sum(dims, keepdim=True) / count.clamp(min=1)
+        centred = (feature - mean).masked_fill(~selected.view(-1, 1, 1, 1), 0)
+        divisor = (count - 1).clamp(min=1).sqrt()
+    # A norm and not a root: its gradient at zero is zero.
+    std = vector_norm(centred, dim=dims, keepdim=True) / divisor
     # A constant channel becomes zero, and so must its gradient: 1 / eps would be a million.
-    return ((feature - feature.mean(dims, keepdim=True)) / (std + 1e-6)).masked_fill(std == 0, 0)
+    return (centred / (std + 1e-6)).masked_fill(std == 0, 0)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from skd_mm.registry import LOSSES
 
-from .base import RelationalLoss, safe_normalize, shapes
+from .base import RelationalLoss, mean_of_selected, safe_normalize, shapes
 
 
 @LOSSES.register_module()
@@ -21,17 +21,20 @@ class SPLoss(RelationalLoss):
         >>> spots = [dict(student='backbone.layer4', loss=dict(type='SPLoss'))]
     """
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+    takes_selected = True
+
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
         """Compares two batches.
 
         Args:
             student: ``[B, ...]``.
             teacher: ``[B, ...]``.
+            selected: ``[B]``, True for the samples that are compared; all by default.
 
         Returns:
             A scalar.
         """
-        return (_similarity_rows(teacher) - _similarity_rows(student)).square().mean()
+        return mean_of_selected((_similarity_rows(teacher) - _similarity_rows(student)).square(), selected, 2)
 
 
 @LOSSES.register_module()
@@ -48,27 +51,33 @@ class PKTLoss(RelationalLoss):
         >>> spots = [dict(student='backbone.layer4', connector=pool, teacher_connector=pool, loss=dict(type='PKTLoss'))]
     """
 
+    takes_selected = True
     eps = 1e-7
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
         """Compares two batches.
 
         Args:
             student: ``[B, ...]``.
             teacher: ``[B, ...]``.
+            selected: ``[B]``, True for the samples that are compared; all by default.
 
         Returns:
             A scalar.
         """
-        p_student, p_teacher = self._neighbours(student), self._neighbours(teacher)
-        return (p_teacher * ((p_teacher + self.eps) / (p_student + self.eps)).log()).mean()
+        p_student, p_teacher = self._neighbours(student, selected), self._neighbours(teacher, selected)
+        divergence = p_teacher * ((p_teacher + self.eps) / (p_student + self.eps)).log()
+        return mean_of_selected(divergence, selected, 2)
 
-    def _neighbours(self, feature: Tensor) -> Tensor:
-        """``[B, ...]`` to ``[B, B]``, rows that sum to 1."""
+    def _neighbours(self, feature: Tensor, selected: Tensor | None = None) -> Tensor:
+        """``[B, ...]`` to ``[B, B]``, rows that sum to 1, or to 0 for samples that are not selected."""
         rows = safe_normalize(feature.flatten(1), dim=1)
         # Rounding makes a cosine less than -1, and a probability less than 0.
         kernel = ((rows @ rows.t() + 1) / 2).clamp(min=0)
-        return kernel / kernel.sum(1, keepdim=True)
+        if selected is None:
+            return kernel / kernel.sum(1, keepdim=True)
+        kernel = kernel.masked_fill(~_pairs(selected), 0)
+        return kernel / kernel.sum(1, keepdim=True).masked_fill(~selected[:, None], 1)
 
 
 @LOSSES.register_module()
@@ -85,12 +94,15 @@ class CCLoss(RelationalLoss):
         >>> spots = [dict(student='neck', connector=embed, teacher_connector=embed, loss=dict(type='CCLoss'))]
     """
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+    takes_selected = True
+
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
         """Compares two batches.
 
         Args:
             student: ``[B, D]``, in the order in which the samples stand in the batch.
             teacher: ``[B, D]``.
+            selected: ``[B]``, True for the samples that are compared, which come first; all by default.
 
         Returns:
             A scalar.
@@ -102,7 +114,7 @@ class CCLoss(RelationalLoss):
             raise ValueError(f'CCLoss compares embeddings of one size, not {shapes(student)} and {shapes(teacher)}: '
                              "put dict(type='Embed') on both sides, as `connector` and as `teacher_connector`")
         deviation = (student - teacher).abs().flatten(1)
-        return (deviation[:-1] * deviation[1:]).sum(1).mean()
+        return mean_of_selected((deviation[:-1] * deviation[1:]).sum(1), None if selected is None else selected[1:])
 
 
 @LOSSES.register_module()
@@ -124,37 +136,45 @@ class RKDLoss(RelationalLoss):
         >>> spots = [dict(student='backbone.layer4', connector=pool, teacher_connector=pool, loss=dict(type='RKDLoss'))]
     """
 
+    takes_selected = True
+
     def __init__(self, distance: float = 25.0, angle: float = 50.0) -> None:
         super().__init__()
         self.distance = distance
         self.angle = angle
 
-    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
         """Compares two batches.
 
         Args:
             student: ``[B, ...]``; memory grows with ``B^2`` times the size of a feature, and with ``B^3``.
             teacher: ``[B, ...]``.
+            selected: ``[B]``, True for the samples that are compared; all by default.
 
         Returns:
             A scalar.
         """
-        (d_student, a_student), (d_teacher, a_teacher) = _distances_and_angles(student), _distances_and_angles(teacher)
-        return (self.distance * F.smooth_l1_loss(d_student, d_teacher)
-                + self.angle * F.smooth_l1_loss(a_student, a_teacher))
+        d_student, a_student = _distances_and_angles(student, selected)
+        d_teacher, a_teacher = _distances_and_angles(teacher, selected)
+        distance = F.smooth_l1_loss(d_student, d_teacher, reduction='none')
+        angle = F.smooth_l1_loss(a_student, a_teacher, reduction='none')
+        return (self.distance * mean_of_selected(distance, selected, 2)
+                + self.angle * mean_of_selected(angle, selected, 3))
 
 
 def _similarity_rows(feature: Tensor) -> Tensor:
-    """``[B, ...]`` to ``[B, B]``, rows of length 1."""
+    """``[B, ...]`` to ``[B, B]``, rows of length 1; a feature that is zero gives zeros."""
     rows = feature.flatten(1)
     return safe_normalize(rows @ rows.t(), dim=1)
 
 
-def _distances_and_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
-    """``[B, ...]`` to mean-normed distances ``[B, B]`` and cosines ``[B, B, B]``."""
+def _distances_and_angles(feature: Tensor, selected: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``[B, ...]`` to mean-normed distances ``[B, B]`` and cosines ``[B, B, B]``, zero where not all are selected."""
     rows = feature.flatten(1)
     # Differences, not inner products: those lose the distance of samples that lie close together.
     difference = rows[None] - rows[:, None]
+    if selected is not None:
+        difference = difference.masked_fill(~_pairs(selected)[..., None], 0)
     # Where samples coincide the norm is zero, and its subgradient in PyTorch is too.
     distance = torch.linalg.vector_norm(difference, dim=2)
     distinct = (distance > 0).sum().clamp(min=1)
@@ -162,3 +182,8 @@ def _distances_and_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
     distance = distance / torch.where(mean > 0, mean, torch.ones_like(mean))
     direction = safe_normalize(difference, dim=2)
     return distance, direction @ direction.transpose(1, 2)
+
+
+def _pairs(selected: Tensor) -> Tensor:
+    """``[B]`` to ``[B, B]``, True if both samples are selected."""
+    return selected & selected[:, None]

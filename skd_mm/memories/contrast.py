@@ -1,6 +1,9 @@
 """The memory of contrastive representation distillation."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as torch_dist
@@ -8,6 +11,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from skd_mm.registry import MEMORIES
+from skd_mm.utils import DeferredChecks, HostCopy
 
 
 @MEMORIES.register_module()
@@ -25,9 +29,14 @@ class ContrastMemory(nn.Module):
     vectors are drawn as well, whatever their class. From the moment at which a sample comes again, only written rows
     are, so that with a data fraction nothing is compared with noise.
 
-    All of its state is in buffers, so a resumed run goes on exactly; what is drawn comes from PyTorch's global
-    generator. In a distributed run the memories of all processes stay equal: :meth:`forward` must be called by all of
-    them in every step, with no samples if need be. Several copies of one image in a global batch are not supported.
+    All of its state is in buffers, so a resumed run continues exactly; what is drawn comes from PyTorch's global
+    generator. A step changes the rows of its samples in place. It copies the rows that it draws or, if that is less,
+    reads each row once; beyond that, only sorting the classes grows with the number of samples. On an accelerator the
+    host never waits: wrong values are reported one step later.
+
+    In a distributed run the memories of all processes stay equal. :meth:`forward` must be called by all of them in
+    every step, with the same number of samples; ``selected`` leaves out those that are not distilled. Several copies of
+    one image in a global batch are not supported.
 
     Args:
         num_samples: Images in the training set, whatever part of it is used.
@@ -60,10 +69,13 @@ class ContrastMemory(nn.Module):
         self.register_buffer('labels', torch.full((num_samples,), -1))  # -1: the row has not been written
         self.register_buffer('complete', torch.zeros((), dtype=torch.bool))
         self.register_buffer('log_mean', torch.full((2,), float('nan')))  # log Z of either side
+        self._normalized: HostCopy | None = None  # whether `log_mean` is known
+        self._checks = DeferredChecks()
+        self.register_load_state_dict_post_hook(_forget_normalized)
 
-    def forward(self, student: Tensor, teacher: Tensor, index: Tensor | None = None,
-                labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Compares embeddings with what is remembered, and in training mode remembers them.
+    def forward(self, student: Tensor, teacher: Tensor, index: Tensor | None = None, labels: Tensor | None = None,
+                selected: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Compares embeddings with the memory, and in training mode remembers them.
 
         In eval mode nothing is remembered, a sample's own row is the other network's embedding of it, and the others
         are the same for every batch of that size.
@@ -73,6 +85,8 @@ class ContrastMemory(nn.Module):
             teacher: ``[B, dim]``, the teacher's.
             index: ``[B]``, the images' positions in the training set; not used in eval mode.
             labels: ``[B]``, their classes, from 0 on. Without them each image is its own class.
+            selected: ``[B]``, True for the samples that are distilled; all by default. The others are not remembered,
+                and their log-odds mean nothing.
 
         Returns:
             Log-odds ``[B, 1 + K]`` of the student's and of the teacher's embeddings, the own row first.
@@ -84,46 +98,54 @@ class ContrastMemory(nn.Module):
         if student.shape[1:] != self.student.shape[1:]:
             raise ValueError(f'ContrastMemory has dim={self.student.shape[1]}, and the embeddings are '
                              f'{list(student.shape[1:])}')
+        self._checks.check()
         with torch.autocast(student.device.type, enabled=False):
             student, teacher = (side.to(torch.promote_types(side.dtype, torch.float32)) for side in (student, teacher))
+            if selected is None:
+                selected = torch.ones(len(student), dtype=torch.bool, device=student.device)
             if not self.training:
-                own = (student * teacher).sum(1, keepdim=True)
-                rows = self._draw(labels, len(student), torch.Generator(student.device).manual_seed(0))
-                scores = tuple(torch.cat([own, self._compare(side, bank, rows)], dim=1) / self.temperature
-                               for side, bank in ((student, self.teacher), (teacher, self.student)))
-                log_mean = self.log_mean
-                if log_mean.isnan().any():
-                    log_mean = self._log_mean(scores)
-                return self._odds(scores, log_mean)
-
+                return self._evaluate(student, teacher, labels, selected)
             if index is None:
                 raise ValueError('ContrastMemory needs the position of each image in the training set')
             if labels is not None and labels.dim() != 1:
                 raise ValueError(f'ContrastMemory takes one class an image, not {list(labels.shape)}')
-            labels = index if labels is None else labels
-            everyone = [_gather(part.detach()) for part in (student, teacher, index, labels)]
-            self._note(*everyone[2:])
-            rows = torch.cat([index[:, None], self._draw(labels, len(student))], dim=1)
-            scores = tuple(self._compare(side, bank, rows) / self.temperature
-                           for side, bank in ((student, self.teacher), (teacher, self.student)))
-            if self.log_mean.isnan().any():
-                self.log_mean = self._log_mean(scores)
-            self._remember(*everyone[:3])
-            return self._odds(scores, self.log_mean)
+            return self._train(student, teacher, index, index if labels is None else labels, selected)
+
+    def _train(self, student: Tensor, teacher: Tensor, index: Tensor, labels: Tensor,
+               selected: Tensor) -> tuple[Tensor, Tensor]:
+        everyone = [_gather(part.detach()) for part in (student, teacher, index, labels, selected)]
+        everyone[2] = self._note(*everyone[2:])
+        rows = torch.cat([index.clamp(max=len(self.labels) - 1)[:, None], self._draw(labels, selected)], dim=1)
+        banks = (self.teacher, self.student)
+        before = tuple(_Before(bank) for bank in banks)
+        scores = tuple(_InnerProducts.apply(side, rows, bank, old) / self.temperature
+                       for side, bank, old in zip((student, teacher), banks, before, strict=True))
+        if self._normalized is None or not self._normalized.read():
+            self.log_mean.copy_(torch.where(self.log_mean.isnan(), self._log_mean(scores, selected), self.log_mean))
+            self._normalized = HostCopy(self.log_mean.isfinite().all())
+        _, _, index, _, selected = everyone
+        for embedding, bank, old in zip((everyone[1], everyone[0]), banks, before, strict=True):
+            self._remember(embedding, bank, old, index, selected)
+        return self._odds(scores, self.log_mean)
+
+    def _evaluate(self, student: Tensor, teacher: Tensor, labels: Tensor | None,
+                  selected: Tensor) -> tuple[Tensor, Tensor]:
+        own = (student * teacher).sum(1, keepdim=True)
+        rows = self._draw(labels, selected, torch.Generator(student.device).manual_seed(0))
+        scores = tuple(torch.cat([own, _inner_products(side, rows, bank)], dim=1) / self.temperature
+                       for side, bank in ((student, self.teacher), (teacher, self.student)))
+        # The other processes may not validate as many batches.
+        mean = self._log_mean(scores, selected, gather=False)
+        return self._odds(scores, torch.where(self.log_mean.isnan(), mean, self.log_mean))
 
     def _odds(self, scores: tuple[Tensor, ...], log_mean: Tensor) -> tuple[Tensor, Tensor]:
         shift = log_mean.to(scores[0].dtype) + math.log(self.negatives)
         return scores[0] - shift[0], scores[1] - shift[1]
 
-    @staticmethod
-    def _compare(embedding: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-        """``[B, D]``, ``[N, D]`` and ``[B, R]`` to inner products ``[B, R]``."""
-        # All of them, and then a choice: [B, R, D] would be far larger than the [B, N] that this takes.
-        return (embedding @ bank.to(embedding.dtype).t()).gather(1, rows)
-
-    def _draw(self, labels: Tensor | None, batch: int, generator: torch.Generator | None = None) -> Tensor:
+    def _draw(self, labels: Tensor | None, selected: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows of other classes, ``[B, K]``, each as likely as any other."""
         # Sorted by class, the rows that do not count come first, and a class is one block that is stepped over.
+        batch = len(selected)
         classes, order = self.labels.sort(stable=True)
         first = ((classes < 0).sum() * self.complete)[None, None]
         if labels is None:
@@ -131,53 +153,144 @@ class ContrastMemory(nn.Module):
         else:
             begin = torch.searchsorted(classes, labels.contiguous())[:, None]
             end = torch.searchsorted(classes, labels.contiguous(), right=True)[:, None]
-        number = len(order) - first - (end - begin)
-        if batch and not number.min() > 0:
-            raise ValueError('ContrastMemory: all images seen are of one class, there is nothing to contrast them with')
-        drawn = torch.randint(2**62, (batch, self.negatives), generator=generator, device=order.device) % number + first
-        return order[torch.where(drawn >= begin, drawn + end - begin, drawn)]
+        number = (len(order) - first - (end - begin)).masked_fill(~selected[:, None], 1)
+        if batch:
+            self._checks.require(
+                number.min() > 0, number.min(),
+                'ContrastMemory: all images seen are of one class, there is nothing to contrast them with')
+        drawn = torch.randint(2**62, (batch, self.negatives), generator=generator, device=order.device)
+        drawn = drawn % number.clamp(min=1) + first
+        # The samples that are not selected may be of a class that is all there is.
+        return order[torch.where(drawn >= begin, drawn + end - begin, drawn).clamp(max=len(order) - 1)]
 
     @torch.no_grad()
-    def _note(self, index: Tensor, labels: Tensor) -> None:
-        """Takes down the classes of samples, and whether one of them came before."""
+    def _note(self, index: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
+        """Stores the classes of samples, and whether one of them came before.
+
+        Returns:
+            The index, with numbers that are too large replaced by one that is not.
+        """
         if not len(index):
-            return
-        if int(index.max()) >= len(self.labels):
-            raise ValueError(f'ContrastMemory has num_samples={len(self.labels)}, but there is an image number '
-                             f'{int(index.max())}')
-        if int(labels.min()) < 0:
-            raise ValueError(f'ContrastMemory: classes are counted from 0, there is a label {int(labels.min())}')
-        self.complete |= (self.labels[index] >= 0).any()
-        self.labels[index] = labels
+            return index
+        last = len(self.labels) - 1
+        self._checks.require((index <= last).all(), index.max(),
+                             f'ContrastMemory has num_samples={last + 1}, but there is an image number {{}}')
+        lowest = labels.masked_fill(~selected, 0).min()
+        self._checks.require(lowest >= 0, lowest, 'ContrastMemory: classes are counted from 0, there is a label {}')
+        index = index.clamp(max=last)
+        before = self.labels[index]
+        self.complete |= ((before >= 0) & selected).any()
+        self.labels[index] = torch.where(selected, labels, before)
+        return index
 
     @torch.no_grad()
-    def _remember(self, student: Tensor, teacher: Tensor, index: Tensor) -> None:
+    def _remember(self, embedding: Tensor, bank: Tensor, before: '_Before', index: Tensor, selected: Tensor) -> None:
         """Moves the rows of samples towards their embeddings."""
-        for name, embedding in (('student', student), ('teacher', teacher)):
-            bank = getattr(self, name)
-            rows = self.momentum * bank[index] + (1 - self.momentum) * embedding.to(bank.dtype)
-            # Not in place: the backward of this step still needs the rows as they were.
-            setattr(self, name, bank.index_copy(0, index, nn.functional.normalize(rows, dim=1)))
+        old = bank[index]
+        new = nn.functional.normalize(self.momentum * old + (1 - self.momentum) * embedding.to(bank.dtype), dim=1)
+        # What has overflowed in half precision must not stay: the optimizer skips that step.
+        keep = selected & new.isfinite().all(1)
+        before.change(index, old, torch.where(keep[:, None], new, old))
 
     @torch.no_grad()
-    def _log_mean(self, scores: tuple[Tensor, ...]) -> Tensor:
+    def _log_mean(self, scores: tuple[Tensor, ...], selected: Tensor, gather: bool = True) -> Tensor:
         """``log Z`` of either side, ``[2]``, over all processes; NaN as long as there are no samples."""
         means = []
         for score in scores:
-            every = _gather(score.exp().mean(1))
-            means.append(every.mean().log().to(self.log_mean.dtype))
+            values, chosen = score.exp().mean(1), selected
+            if gather:
+                values, chosen = _gather(values), _gather(chosen)
+            mean = values.masked_fill(~chosen, 0).sum() / chosen.sum()
+            means.append(mean.log().to(self.log_mean.dtype))
         return torch.stack(means)
 
 
+class _Before:
+    """The rows of a bank before a step changed them in place, for the step's backward pass.
+
+    Args:
+        bank: ``[N, D]``.
+    """
+
+    def __init__(self, bank: Tensor) -> None:
+        self.bank = bank
+        self._changed: tuple[Tensor, Tensor, Tensor] | None = None
+        self._version = bank._version
+
+    def change(self, index: Tensor, old: Tensor, new: Tensor) -> None:
+        """Writes rows.
+
+        Args:
+            index: ``[B]``, which.
+            old: ``[B, D]``, what they are.
+            new: ``[B, D]``, what they become.
+        """
+        self._changed = index, old, new
+        self.bank.index_copy_(0, index, new)
+        self._version = self.bank._version
+
+    @contextmanager
+    def restored(self) -> Iterator[Tensor]:
+        """The bank as it was, for as long as this lasts.
+
+        Raises:
+            RuntimeError: Another step has changed it, too.
+        """
+        if self.bank._version != self._version:
+            raise RuntimeError('a ContrastMemory was written to by another step before the backward pass of this one')
+        rows = self.bank.data  # autograd need not know of this
+        if self._changed is None:
+            yield rows
+            return
+        index, old, new = self._changed
+        rows.index_copy_(0, index, old)
+        yield rows
+        rows.index_copy_(0, index, new)
+
+
+class _InnerProducts(torch.autograd.Function):
+    """:func:`_inner_products` with a gradient for the embeddings alone, that of the bank as it was."""
+
+    @staticmethod
+    def forward(ctx: Any, embedding: Tensor, rows: Tensor, bank: Tensor, before: _Before) -> Tensor:
+        ctx.before = before
+        ctx.save_for_backward(rows)
+        return _inner_products(embedding, rows, bank)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, = ctx.saved_tensors
+        with ctx.before.restored() as bank:
+            if _index_is_cheaper(rows, bank):
+                parts = [(grad[None] @ bank[row].to(grad.dtype))[0] for grad, row in zip(gradient, rows, strict=True)]
+                return torch.stack(parts), None, None, None
+            whole = gradient.new_zeros(len(rows), len(bank)).scatter_add_(1, rows, gradient)
+            return whole @ bank.to(gradient.dtype), None, None, None
+
+
+def _inner_products(embedding: Tensor, rows: Tensor, bank: Tensor) -> Tensor:
+    """``[B, D]``, ``[B, R]`` and ``[N, D]`` to the inner products with these rows, ``[B, R]``."""
+    if _index_is_cheaper(rows, bank):
+        return torch.stack([bank[row].to(one.dtype) @ one for one, row in zip(embedding, rows, strict=True)])
+    # All of them, and then a choice: the rows of all samples would be far larger than the [B, N] that this takes.
+    return (embedding @ bank.to(embedding.dtype).t()).gather(1, rows)
+
+
+def _index_is_cheaper(rows: Tensor, bank: Tensor) -> bool:
+    """Whether it moves less memory to copy the rows of each sample than to read the bank and write all products."""
+    batch, dim = len(rows), bank.shape[1]
+    return batch > 0 and 3 * rows.numel() * dim < len(bank) * (dim + 3 * batch)
+
+
+def _forget_normalized(memory: ContrastMemory, keys: Any) -> None:
+    memory._normalized = None
+
+
 def _gather(part: Tensor) -> Tensor:
-    """``[B, ...]`` of every process, one behind the other; each may have another ``B``."""
+    """``[B, ...]`` of every process, one after the other."""
     world = get_world_size()
     if world == 1:
         return part
-    sizes = [torch.zeros(1, dtype=torch.long, device=part.device) for _ in range(world)]
-    torch_dist.all_gather(sizes, torch.tensor([len(part)], device=part.device))
-    longest = max(int(size) for size in sizes)
-    padded = torch.cat([part, part.new_zeros(longest - len(part), *part.shape[1:])])
-    parts = [torch.empty_like(padded) for _ in range(world)]
-    torch_dist.all_gather(parts, padded.contiguous())
-    return torch.cat([part[:int(size)] for part, size in zip(parts, sizes, strict=True)])
+    parts = [torch.empty_like(part) for _ in range(world)]
+    torch_dist.all_gather(parts, part.contiguous())
+    return torch.cat(parts)

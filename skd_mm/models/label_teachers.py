@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skd_mm.losses.base import resize_labels
 from skd_mm.registry import MODELS
-from skd_mm.utils import did_you_mean, label_of
+from skd_mm.utils import DeferredChecks, did_you_mean, label_of
 
 
 class Bank(nn.Module):
@@ -44,6 +44,7 @@ class Bank(nn.Module):
         self.register_buffer('logits', torch.randn(num_classes, rows, num_classes))
         self.register_buffer('means', None, persistent=False)
         self.register_buffer('order', order, persistent=False)
+        self._checks = DeferredChecks()
         self.prepare()
         self.register_load_state_dict_post_hook(lambda bank, keys: bank.prepare())
 
@@ -65,16 +66,20 @@ class Bank(nn.Module):
             Logits ``[B, K]`` or ``[B, K, H, W]``.
 
         Raises:
-            ValueError: A label is no class of the bank.
+            ValueError: A label is no class of the bank. On an accelerator this is reported with the next batch.
         """
+        self._checks.check()
         table = self.logits if self.means is None else self.means
         classes, rows, _ = table.shape
         if labels.dim() > 1:
             labels = labels.masked_fill(labels == self.ignore_index, 0)
-        outside = labels[(labels < 0) | (labels >= classes)]
-        if len(outside):
-            raise ValueError(f'model.teacher: there is a label {int(outside[0])}, but the teacher has the classes 0 to '
-                             f'{classes - 1} (`num_classes={classes}`)')
+        if labels.numel():
+            lowest, highest = labels.aminmax()
+            self._checks.require(
+                (lowest >= 0) & (highest < classes), torch.where(lowest < 0, lowest, highest),
+                f'model.teacher: there is a label {{}}, but the teacher has the classes 0 to {classes - 1} '
+                f'(`num_classes={classes}`)')
+        labels = labels.clamp(0, classes - 1)
         if rows > 1:
             # From the global generator, whose state is a function of the step and the process.
             draws = torch.randint(rows, (len(labels), classes), device=labels.device)

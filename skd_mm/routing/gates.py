@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from skd_mm.losses import Feature
-from skd_mm.losses.base import parts
+from skd_mm.utils import tree_map
 
 GATES = ('policy', 'always', 'never', 'random', 'anti')
 """Who decides: the policy, nobody (all samples or none), chance, or the opposite of the policy."""
@@ -17,31 +17,26 @@ def gated(compare: Callable[..., Tensor], subset: bool, student: Feature, teache
     """Compares two features for the samples that a gate lets through.
 
     The mean of the result is ``(|M| / B) · l(f_S[M], f_T[M])`` with the selected samples ``M`` and the mean loss ``l``
-    of those, as SAKD (arXiv 2205.02399) gates every distiller. No loss knows of gates. Connectors stand before this:
-    a BN in one of them sees the whole batch.
+    of those, as SAKD (arXiv 2205.02399) gates every distiller. Connectors are applied before this: a BN in one of them
+    sees the whole batch. The host does not learn how many samples are selected, so it need not wait for the gate.
 
     Args:
-        compare: The loss, a function of both features and the context.
-        subset: Whether it compares samples with each other (or remembers them), so that those left out must be taken
-            out of the features; otherwise their values are left out of the sum, which is the same.
+        compare: The loss, a function of both features, the context and, if ``subset``, of a mask.
+        subset: Whether it compares samples with each other, or remembers them. It then gets all samples, the selected
+            ones first and in their order, and as ``selected`` a ``[B]`` mask, and gives the mean over those. Otherwise
+            it gives ``[B]``, of which the values of the other samples are dropped.
         student: ``[B, ...]``, or a tuple of such.
         teacher: The same.
         context: What is known of the samples, ``[B, ...]`` by name.
         gate: ``[B]``, True for the samples that are distilled.
 
     Returns:
-        ``[B]``, or a scalar where ``subset``. With no sample selected it is zero, and connected to the graph.
+        ``[B]``, or a scalar if ``subset``. With no sample selected it is zero, and connected to the graph.
     """
     if not subset:
         values = compare(student, teacher, context)
         return torch.where(gate, values, torch.zeros_like(values))
-    chosen = gate.nonzero()[:, 0]
-    value = compare(_select(student, chosen), _select(teacher, chosen),
-                    {name: known[chosen] for name, known in (context or {}).items()})
-    # A loss that gives one value a sample was called for the sake of a memory; it may have been given none.
-    return (value.sum() if value.dim() else value * len(chosen)) / len(gate)
-
-
-def _select(feature: Feature, chosen: Tensor) -> Feature:
-    selected = tuple(part[chosen] for part in parts(feature))
-    return selected[0] if isinstance(feature, Tensor) else selected
+    order = gate.int().argsort(descending=True, stable=True)
+    value = compare(tree_map(lambda part: part[order], student), tree_map(lambda part: part[order], teacher),
+                    {name: known[order] for name, known in (context or {}).items()}, selected=gate[order])
+    return value * gate.sum() / len(gate)

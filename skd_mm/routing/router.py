@@ -14,7 +14,7 @@ from skd_mm.connectors.chain import connected
 from skd_mm.connectors.pooling import pooled
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.registry import CONNECTORS, MODELS, build
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import did_you_mean, to_device
 
 from .gates import GATES
 from .policy import Policy
@@ -127,7 +127,7 @@ class Router(nn.Module):
         """
         if self.learns:
             return self.policy(pooled(student), pooled(teacher))
-        open_ = torch.tensor(dict(always=[1.0], never=[0.0]).get(self.gate, self.keep), device=student.device)
+        open_ = to_device(dict(always=[1.0], never=[0.0]).get(self.gate, self.keep), student.device)
         return torch.bernoulli(open_.expand(len(student), len(self.spots)))
 
     def distilled(self, gates: Tensor) -> dict[str, Tensor]:
@@ -187,7 +187,7 @@ class Router(nn.Module):
         world = get_world_size()
         means = torch.stack([mixed, own]).detach().float()
         kept = gates[:, -1].float()
-        total, batch = kept.sum(), torch.tensor(float(len(kept)), device=kept.device)
+        total, batch = kept.sum(), kept.new_full((), len(kept))
         if world > 1:
             everyone = torch.cat([means / world, total.detach()[None], batch[None]])
             torch_dist.all_reduce(everyone)

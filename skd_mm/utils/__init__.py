@@ -1,6 +1,7 @@
 """Small helpers that several rooms share."""
 
 from .files import atomic_folder, atomic_replace, write_json
+from .host import DeferredChecks, HostCopy, to_device
 from .messages import described, did_you_mean, error_message, exit_on_error
 from .processes import leave_group
 from .pytree import tree_leaves, tree_map
@@ -11,6 +12,8 @@ __all__ = [
            'INDEX',
            'VALIDATION_INDEX',
            'VIEW',
+           'DeferredChecks',
+           'HostCopy',
            'atomic_folder',
            'atomic_replace',
            'derive_seed',
@@ -23,6 +26,7 @@ __all__ = [
            'plain_datasets',
            'seed_everything',
            'temporary_seed',
+           'to_device',
            'tree_leaves',
            'tree_map',
            'write_json',

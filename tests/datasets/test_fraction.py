@@ -8,8 +8,9 @@ from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset
 
+from skd_mm.datasets import fraction as fraction_module
 from skd_mm.datasets import fraction_indices, sample_names, write_fraction
-from skd_mm.datasets.fraction import check_fraction
+from skd_mm.datasets.fraction import _relative_path, check_fraction, fractions_of
 
 PERCENTS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.7, 1.0)
 
@@ -107,6 +108,21 @@ def test_by_class(tmp_path):
     assert counts == {0: 5, 1: 3, 2: 2, 3: 1}  # floor, and at least one
 
 
+@pytest.mark.parametrize('serialize', [True, False])
+def test_annotations_are_those_that_the_data_set_gives(serialize):
+    class Relabelled(ArrayData):
+
+        def get_data_info(self, idx):
+            return dict(super().get_data_info(idx), gt_label=self.labels[idx] % 2)
+
+    labels = [0] * 10 + [1] * 10 + [2] * 10
+    assert Counter(labels[i] % 2 for i in fraction_indices(Relabelled(labels), 0.15)) == {0: 3, 1: 1}
+    plain = ArrayData.__new__(ArrayData)
+    plain.labels = labels
+    MMEngineDataset.__init__(plain, pipeline=[_refuse], serialize_data=serialize)
+    assert Counter(labels[i] for i in fraction_indices(plain, 0.3)) == {0: 3, 1: 3, 2: 3}
+
+
 def test_several_classes_a_sample_are_cut_as_one_list():
     assert len(fraction_indices(ArrayData([[0, 1], [1], [2]] * 10), 0.1)) == 3
 
@@ -136,6 +152,29 @@ def test_names_of_array_data():
     assert sample_names(ArrayData([0, 1, 0]), [2, 0]) == ['2', '0']
     with pytest.raises(IndexError, match='no sample 3: the data set has 3'):
         sample_names(ArrayData([0, 1, 0]), [3])
+
+
+def test_all_data_of_any_data_set_is_its_length():
+    assert fraction_indices(RepeatDataset(ArrayData([0, 1, 1]), 2), 1) == list(range(6))
+    assert fraction_indices([3, 4, 5], 1.0) == [0, 1, 2]
+
+
+def test_several_fractions_list_the_samples_once(tmp_path, monkeypatch):
+    dataset, asked = make('concat', tmp_path), []
+    one_by_one = {fraction: fraction_indices(dataset, fraction, 3) for fraction in (0.1, 0.25, 1.0)}
+    infos = fraction_module._infos
+    monkeypatch.setattr(fraction_module, '_infos', lambda part: asked.append(len(part)) or infos(part))
+    found = fractions_of(dataset, [0.1, 0.25, 1.0, 0.1], 3)
+    assert {fraction: indices.tolist() for fraction, indices in found.items()} == one_by_one
+    assert asked == [100, 30]
+
+
+def test_names_are_relative_to_the_folder(tmp_path):
+    for path, name in (('a/b.png', 'a/b.png'), ('a/../b.png', 'b.png'), ('a//b.png', 'a/b.png'), ('./b.png', 'b.png')):
+        assert _relative_path(dict(img_path=f'{tmp_path}/{path}'), str(tmp_path)) == name
+    assert _relative_path(dict(img_path=f'{tmp_path}2/a.png'), str(tmp_path)) == f'../{tmp_path.name}2/a.png'
+    assert _relative_path(dict(img_path='elsewhere/a.png'), str(tmp_path)) == 'elsewhere/a.png'
+    assert _relative_path(dict(img=1), str(tmp_path)) is None
 
 
 def test_wrappers_are_refused_by_name():

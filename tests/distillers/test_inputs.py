@@ -134,3 +134,11 @@ def test_grey_images():
 def test_half_precision_stays_half():
     inputs = torch.randn(2, 3, 12, 16, dtype=torch.bfloat16)
     assert TeacherInput(seg(CAFFE), seg(CAMVID))(inputs).dtype == torch.bfloat16
+
+
+def test_its_numbers_move_with_the_model_and_are_in_no_checkpoint():
+    convert = TeacherInput(seg(CAFFE), seg(CAMVID))
+    assert not convert.same and not convert.state_dict()
+    convert.to('meta')
+    assert convert.scale.device.type == convert.shift.device.type == 'meta'
+    assert convert(torch.ones(1, 3, 2, 2, device='meta')).device.type == 'meta'

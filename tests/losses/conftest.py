@@ -68,6 +68,21 @@ def decomposes():
     return check
 
 
+def _check_mask(loss, student, teacher, chosen):
+    """With a mask the loss, and its gradients, are those of the selected samples, whatever the others are."""
+    order = torch.argsort(chosen.int(), descending=True, stable=True)
+    student, teacher, selected = student[order], teacher[order], chosen[order]
+    for other in (1, float('inf'), float('nan')):
+        whole = [torch.where(selected.view(-1, *[1] * (side.dim() - 1)), side, side * other)
+                 for side in (student, teacher)]
+        value, grads = _run(loss, *whole, selected=selected)
+        expected, expected_grads = _run(loss, student[selected], teacher[selected])
+        torch.testing.assert_close(value, expected, **PRECISE)
+        for grad, expected_grad in zip(grads, expected_grads, strict=True):
+            torch.testing.assert_close(grad[selected], expected_grad, **PRECISE)
+            assert not grad[~selected].any()
+
+
 @pytest.fixture
 def relates():
     """Holds a relational loss to what one must be, on two batches of five samples."""
@@ -78,10 +93,13 @@ def relates():
         # On chosen samples it is the loss of that batch, which no weighting of the whole batch's gives.
         chosen = torch.tensor([True, False, True, True, False])
         agrees(loss, formula, choose(student, chosen), choose(teacher, chosen))
+        _check_mask(loss, student, teacher, chosen)
         # With too few it is zero, with a gradient that is zero, whatever the features are.
         for count in range(minimum):
             value, grads = _run(loss, student[:count] * float('inf'), teacher[:count])
             assert value == 0 and all(grad is not None and not grad.any() for grad in grads)
+            value, grads = _run(loss, student * float('nan'), teacher, selected=torch.arange(5) < count)
+            assert value == 0 and not any(grad.any() for grad in grads)
 
     return check
 

@@ -9,8 +9,8 @@ from skd_mm.registry import LOSSES, build
 
 def test_every_loss_is_named_as_in_the_registry():
     names = [name for name in skd_mm.losses.__all__ if name not in ('Feature', 'RelationalLoss', 'SpotLoss')]
-    assert set(names) == {'ATLoss', 'CCLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FSPLoss', 'FTLoss',
-                          'IFVDLoss', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss',
+    assert set(names) == {'ATLoss', 'BPKDLoss', 'CCLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FSPLoss',
+                          'FTLoss', 'IFVDLoss', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss',
                           'SKDSPairwiseLoss', 'SPLoss', 'VIDLoss'}
     for name in names:
         loss = build(LOSSES, dict(type=name))
@@ -64,3 +64,17 @@ def test_a_vector_without_length_has_no_direction_and_no_gradient():
     assert not grad[1:3].any()
     torch.testing.assert_close(grad[0], torch.tensor([.64, -.48]) / 5)
     assert torch.equal(safe_normalize(vectors.t(), dim=0), units.t())
+
+
+def test_a_relational_loss_that_takes_no_mask_gets_the_selected_samples():
+    class Spread(RelationalLoss):
+        needs = ('labels', )
+
+        def compare(self, student, teacher, labels=None):
+            return (student - teacher).var() * len(student) + labels.sum()
+
+    student, teacher, labels = torch.randn(4, 3), torch.randn(4, 3), torch.arange(4)
+    selected = torch.tensor([True, True, False, False])
+    expected = Spread()(student[:2], teacher[:2], labels=labels[:2])
+    assert Spread()(student, teacher, selected, labels=labels) == expected != Spread()(student, teacher, labels=labels)
+    assert Spread()(student, teacher, torch.arange(4) < 1, labels=None) == 0

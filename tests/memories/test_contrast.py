@@ -7,9 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from skd_mm.losses import CRDLoss
-from skd_mm.memories import ContrastMemory
+from skd_mm.memories import ContrastMemory, contrast
 
 CLASSES = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+ALL = torch.ones(3, dtype=torch.bool)
 
 
 def embeddings(count, dim=4):
@@ -49,7 +50,7 @@ def test_compares_with_the_own_row_and_with_rows_of_other_classes():
 
 def test_every_row_of_another_class_is_drawn_alike():
     memory = seen(negatives=70000)
-    counts = memory._draw(torch.tensor([1, 2]), 2)
+    counts = memory._draw(torch.tensor([1, 2]), ALL[:2])
     for label, drawn in zip((1, 2), counts, strict=True):
         frequency = torch.bincount(drawn, minlength=10) / 70000
         others = label != CLASSES
@@ -62,10 +63,10 @@ def test_rows_not_yet_seen_are_drawn_until_an_image_comes_again():
     memory = ContrastMemory(10, dim=4, negatives=500)
     index = torch.arange(5)
     memory(*embeddings(5), index, CLASSES[:5])
-    assert not memory.complete and set(memory._draw(torch.tensor([0]), 1)[0].tolist()) == {3, 4, 5, 6, 7, 8, 9}
+    assert not memory.complete and set(memory._draw(torch.tensor([0]), ALL[:1])[0].tolist()) == {3, 4, 5, 6, 7, 8, 9}
     memory(*embeddings(2), index[:2], CLASSES[:2])
-    assert memory.complete and set(memory._draw(torch.tensor([0]), 1)[0].tolist()) == {3, 4}
-    assert set(memory._draw(torch.tensor([2]), 1)[0].tolist()) == {0, 1, 2, 3, 4}
+    assert memory.complete and set(memory._draw(torch.tensor([0]), ALL[:1])[0].tolist()) == {3, 4}
+    assert set(memory._draw(torch.tensor([2]), ALL[:1])[0].tolist()) == {0, 1, 2, 3, 4}
 
 
 def test_rows_move_by_the_momentum_and_keep_length_one():
@@ -109,7 +110,7 @@ def test_gradients_are_those_of_the_rows_as_they_were():
     CRDLoss()(*memory(student, teacher, index, CLASSES[index])).backward()
     assert not torch.equal(memory.student, before.student)
     torch.set_rng_state(state)
-    drawn = torch.cat([index[:, None], before._draw(CLASSES[index], 3)], 1)
+    drawn = torch.cat([index[:, None], before._draw(CLASSES[index], ALL[:3])], 1)
     # The formula, with everything written out, on the memory as it was.
     one, other = (side.detach().clone().requires_grad_() for side in (student, teacher))
     total = 0
@@ -132,6 +133,92 @@ def test_only_the_chosen_samples_are_remembered():
     assert changed.nonzero().flatten().tolist() == [4, 9]
 
 
+def test_only_the_selected_samples_are_remembered_and_count():
+    """With a mask the odds and the state are those of the selected samples alone."""
+    one = seen()
+    other, index, selected = copy.deepcopy(one), torch.tensor([4, 9, 0, 1]), torch.tensor([True, True, False, False])
+    student, teacher = embeddings(4)
+    torch.manual_seed(1)
+    odds = one(student, teacher, index, CLASSES[index], selected)
+    torch.manual_seed(1)
+    expected = other(student[:2], teacher[:2], index[:2], CLASSES[index[:2]])
+    for side, expected_side in zip(odds, expected, strict=True):
+        torch.testing.assert_close(side[:2], expected_side)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_a_mask_counts_in_z_and_in_what_came_before():
+    one = ContrastMemory(10, dim=4, negatives=6)
+    one.labels[8:] = torch.tensor([0, 2])
+    other = copy.deepcopy(one)
+    index, nothing = torch.tensor([4, 9, 8]), torch.zeros(3, dtype=torch.bool)
+    student, teacher = embeddings(3)
+    one(student, teacher, index, torch.tensor([-5, 0, 0]), nothing)  # a label of a sample that does not count
+    assert one.log_mean.isnan().all() and not one.complete and one.labels.tolist() == [-1] * 8 + [0, 2]
+    for _ in range(2):
+        torch.manual_seed(1)
+        one(student, teacher, index, CLASSES[index], torch.tensor([True, False, False]))
+        torch.manual_seed(1)
+        other(student[:1], teacher[:1], index[:1], CLASSES[index[:1]])
+    assert one.complete
+    torch.testing.assert_close(one.state_dict(), other.state_dict())
+
+
+def test_a_batch_of_which_nothing_is_selected_may_be_of_the_only_class():
+    memory, index = ContrastMemory(10, dim=4, negatives=6), torch.arange(3)
+    for selected in (None, torch.zeros(3, dtype=torch.bool)):
+        memory(*embeddings(3), index, torch.zeros(3, dtype=torch.long), selected)
+        memory.complete.fill_(True)
+
+
+def test_z_is_known_after_loading_a_state_without_it():
+    memory = seen()
+    memory.load_state_dict(ContrastMemory(10, dim=4, negatives=6).state_dict())
+    memory(*embeddings(3), torch.arange(3), CLASSES[:3])
+    assert memory.log_mean.isfinite().all()
+
+
+@pytest.mark.parametrize('index_is_cheaper', [True, False])
+def test_rows_change_in_place_and_the_backward_pass_has_those_before(monkeypatch, index_is_cheaper):
+    monkeypatch.setattr(contrast, '_index_is_cheaper', lambda rows, bank: index_is_cheaper)
+    memory = seen()
+    places = [memory.student.data_ptr(), memory.teacher.data_ptr()]
+    before, index = copy.deepcopy(memory), torch.tensor([4, 0, 9])
+    student, teacher = (side.requires_grad_() for side in embeddings(3))
+    torch.manual_seed(3)
+    odds = memory(student, teacher, index, CLASSES[index])
+    after = copy.deepcopy(memory.state_dict())
+    torch.manual_seed(3)
+    rows = torch.cat([index[:, None], before._draw(CLASSES[index], ALL)], dim=1)
+    weights = [torch.randn(3, 7) for _ in range(2)]
+    loss = sum((side * weight).sum() for side, weight in zip(odds, weights, strict=True))
+    for _ in range(2):
+        gradients = torch.autograd.grad(loss, (student, teacher), retain_graph=True)
+        for gradient, weight, bank in zip(gradients, weights, (before.teacher, before.student), strict=True):
+            torch.testing.assert_close(gradient, torch.einsum('br,brd->bd', weight, bank[rows]) / 0.07)
+    assert [memory.student.data_ptr(), memory.teacher.data_ptr()] == places
+    assert all(torch.equal(value, after[name]) for name, value in memory.state_dict().items())
+    memory(*embeddings(3), index, CLASSES[index])
+    with pytest.raises(RuntimeError, match='written to by another step'):
+        loss.backward()
+
+
+def test_copies_rows_where_that_moves_less_memory():
+    rows = torch.zeros(8, 4097, dtype=torch.long)
+    assert contrast._index_is_cheaper(rows, torch.empty(1280000, 128, device='meta'))
+    assert not contrast._index_is_cheaper(rows, torch.empty(50000, 128, device='meta'))
+
+
+def test_an_overflow_is_not_remembered():
+    memory = seen()
+    before = copy.deepcopy(memory.state_dict())
+    student, teacher = embeddings(3)
+    student[1] = float('nan')
+    memory(student, teacher, torch.arange(3), CLASSES[:3])
+    assert torch.equal(memory.student[1], before['student'][1])
+    assert not torch.equal(memory.student[0], before['student'][0]) and memory.student.isfinite().all()
+
+
 def test_no_samples_change_nothing_and_give_a_loss_of_zero():
     memory = ContrastMemory(10, dim=4, negatives=6)
     before = copy.deepcopy(memory.state_dict())
@@ -147,7 +234,7 @@ def test_without_labels_each_image_is_its_own_class():
     memory = ContrastMemory(4, dim=4, negatives=200)
     memory(*embeddings(4), torch.arange(4))
     assert memory.labels.tolist() == [0, 1, 2, 3]
-    assert set(memory._draw(torch.tensor([2]), 1)[0].tolist()) == {0, 1, 3}
+    assert set(memory._draw(torch.tensor([2]), ALL[:1])[0].tolist()) == {0, 1, 3}
 
 
 def test_eval_mode_remembers_nothing_and_is_repeatable():
@@ -214,17 +301,21 @@ def test_refuses_numbers_that_make_no_sense(argument):
         ContrastMemory(**argument)
 
 
+# What each of two processes gives in each step, and which of it is distilled: everything, a part, nothing.
+STEPS = [(([0, 5, 6], [1, 2, 3]), ([0, 0, 0], [1, 1, 1])), (([4, 5, 6], [7, 0, 1]), ([1, 1, 1], [1, 0, 0])),
+         (([8, 9, 0], [1, 2, 3]), ([1, 1, 0], [0, 0, 0])), (([0, 3, 1], [9, 5, 6]), ([1, 1, 0], [1, 1, 1]))]
+
+
 def _process(rank, address, queue):
     torch.distributed.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
     torch.manual_seed(0)
     memory = ContrastMemory(10, dim=4, negatives=6)
-    # Unequal parts, none at all among them; the first batch is all on rank 1.
-    for parts in (([], [0, 1, 2, 3]), ([4, 5, 6], [7]), ([8, 9], []), ([0, 3], [9, 5, 6])):
-        index = torch.tensor(parts[rank], dtype=torch.long)
+    for parts, chosen in STEPS:
+        index = torch.tensor(parts[rank])
         student, teacher = (side[index] for side in embeddings(10))
         torch.manual_seed(rank)
-        memory(student, teacher, index, CLASSES[index])
-        torch.manual_seed(7 + len(parts[0]))
+        memory(student, teacher, index, CLASSES[index], torch.tensor(chosen[rank], dtype=torch.bool))
+        torch.manual_seed(7 + parts[0][0])
     queue.put((rank, {name: buffer.tolist() for name, buffer in memory.state_dict().items()}))
     torch.distributed.destroy_process_group()
 
@@ -241,12 +332,13 @@ def test_the_memories_of_all_processes_are_what_one_would_be(tmp_path):
         process.join()
     torch.manual_seed(0)
     memory = ContrastMemory(10, dim=4, negatives=6)
-    for parts in (([], [0, 1, 2, 3]), ([4, 5, 6], [7]), ([8, 9], []), ([0, 3], [9, 5, 6])):
-        index = torch.tensor([*parts[0], *parts[1]])
+    for parts, chosen in STEPS:
+        index = torch.tensor(parts[1] + parts[0])  # Z is from what rank 1 draws in the first step
         student, teacher = (side[index] for side in embeddings(10))
         torch.manual_seed(1)
-        memory(student, teacher, index, CLASSES[index])
-        torch.manual_seed(7 + len(parts[0]))
+        memory(student, teacher, index, CLASSES[index], torch.tensor(chosen[1] + chosen[0], dtype=torch.bool))
+        torch.manual_seed(7 + parts[0][0])
+    assert memory.complete and memory.labels.tolist() == CLASSES.tolist()
     for state in states.values():
         for name, buffer in memory.state_dict().items():
             torch.testing.assert_close(torch.tensor(state[name]), buffer, msg=name)

@@ -10,8 +10,7 @@ import pytest
 from skd_mm.synthetic import make_street_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / 'tools').rglob('*.py'))
-         if path.name != 'demo.py']
+TOOLS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / 'tools').rglob('*.py'))]
 HELP = """
 import runpy, sys, time
 try:

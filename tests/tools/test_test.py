@@ -52,6 +52,20 @@ def test_the_student_is_tested_without_its_teacher(run_tool, distillation):
     assert len(list(show.rglob('*.png'))) == 3
 
 
+def test_another_split_and_the_values_of_each_class(run_tool, distillation):
+    cfg = Config.fromfile(distillation.config)
+    cfg.val_dataloader, cfg.val_evaluator = cfg.test_dataloader, cfg.test_evaluator
+    cfg.test_dataloader = dict(cfg.test_dataloader, dataset=dict(type='skd_mm.CamVidDataset', data_root='nowhere'))
+    cfg.dump(distillation.folder / 'val.py')
+    work_dir = distillation.folder / 'work'
+    run_tool('test.py', distillation.folder / 'val.py', distillation.checkpoint, '--work-dir', work_dir,
+             '--split', 'val', '--per-class')
+    found = measures(work_dir)
+    assert found['mIoU'] == pytest.approx(mean_iou(distillation, predictions(distillation)), abs=0.006)
+    values = [value for value in found['IoU_per_class'].values() if value is not None]
+    assert len(found['IoU_per_class']) == 11 and np.mean(values) == pytest.approx(found['mIoU'], abs=0.01)
+
+
 def test_exported_students_and_plain_configs_score_the_same(run_tool, distillation):
     files = distillation.folder / 'exported'
     run_tool('export_student.py', distillation.config, distillation.checkpoint, files)

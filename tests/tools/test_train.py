@@ -205,6 +205,12 @@ def test_a_teacher_is_trained_first_and_then_its_student(toy, train, tmp_path):
     assert train(with_prelude(toy, tmp_path), '--work-dir', run, '--resume') == '' and bank.stat().st_mtime_ns == made
 
 
+def test_a_prelude_by_itself(toy, train, tmp_path):
+    run = tmp_path / 'run'
+    assert train(with_prelude(toy, tmp_path), '--work-dir', run, '--prelude-only') == ''
+    assert len(list(run.glob('prelude/plain-*/bank.pth'))) == 1 and not list(run.glob('*.pth'))
+
+
 @pytest.mark.parametrize(('change', 'words'), [
     ({'model.spots.0.student': 'decode_head.conv_sec'}, "did you mean 'decode_head.conv_seg'"),
     ({'schedule.phases.0.spots': {'logit': 1}}, "'logit'; did you mean 'logits'"),
