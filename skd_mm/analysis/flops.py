@@ -1,12 +1,11 @@
-"""What a network and a schedule cost: parameters, MACs, and floating point operations of training.
+"""What a network and a schedule cost: parameters, MACs, and floating-point operations of training.
 
-Operations are counted by PyTorch's own counter while the real step runs: convolutions and matrix products, two
-operations a multiply-accumulate, forward and backward. Validation is left out. A baseline is compared fairly when it
-may spend what the whole schedule spends (SKD, arXiv 1911.06786, gives its baselines a single phase's length).
+PyTorch's own counter counts the operations of the real step: convolutions and matrix products, two operations per
+multiply-accumulate, forward and backward. Validation is not included. A fair baseline may spend as much as the whole
+schedule (SKD, arXiv 1911.06786, gives its baselines the length of a single phase).
 """
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -14,32 +13,28 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skd_mm.datasets.building import build_dataset
-from skd_mm.datasets.fraction import check_fraction, fraction_indices
+from skd_mm.datasets.fraction import check_fraction
 from skd_mm.distillers import Distiller
-from skd_mm.distillers.probing import input_channels
 from skd_mm.features import FeatureCache
-from skd_mm.registry import RECIPES, build
 from skd_mm.schedules import Phase
 from skd_mm.utils import INDEX
 
-BATCH = 2  # the least that batch norm trains on where a feature is one pixel large
+from .config_model import build_model, config_phases, config_shape
+
+BATCH = 2  # BN needs two samples in training if a feature is one pixel large
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network costs.
+    """The cost of a network.
 
     Attributes:
-        parameters: All of them.
-        macs: Multiply-accumulates of one image's forward.
+        parameters: The number of its parameters.
+        macs: Multiply-accumulates of a forward pass of one image.
     """
 
     parameters: int
@@ -48,16 +43,16 @@ class NetworkCost:
 
 @dataclass(frozen=True)
 class PhaseCost:
-    """What an image costs in a phase of training, in floating point operations.
+    """The cost of an image in a phase of training, in floating-point operations.
 
     Attributes:
-        name: The phase.
-        trainable: Parameters that learn in it.
-        truncated: Teacher and student forward as far as they are needed, and the backward: what a run without a cache
-            does with each image in each epoch.
-        cached: The same with every feature that does not change within the phase read from the cache. As much as
-            ``truncated`` where nothing can be kept.
-        fill: What computing the kept features costs, once an image and phase.
+        name: Name of the phase.
+        trainable: The number of trainable parameters.
+        truncated: Forward passes of teacher and student as far as they are needed, and the backward pass: the cost per
+            image and epoch without a cache.
+        cached: The same if every feature that does not change within the phase is read from the cache. Equal to
+            ``truncated`` if nothing can be cached.
+        fill: The cost of computing the cached features, once per image and phase.
     """
 
     name: str
@@ -69,12 +64,12 @@ class PhaseCost:
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What a schedule costs, in floating point operations.
+    """The cost of a schedule, in floating-point operations.
 
     Attributes:
-        truncated: Without a cache.
-        cached: With one, what filling it costs included.
-        iterations: Of all phases together.
+        truncated: The cost without a cache.
+        cached: The cost with one, including that of filling it.
+        iterations: The number of iterations of all phases.
     """
 
     truncated: int
@@ -83,14 +78,14 @@ class TrainingCost:
 
 
 def network_cost(model: nn.Module, shape: Sequence[int]) -> NetworkCost:
-    """Counts a network.
+    """Count the parameters and operations of a network.
 
     Args:
-        model: A model of mmsegmentation or mmpretrain; it is left as it was.
+        model: A model of mmsegmentation or mmpretrain. It is not changed.
         shape: ``(C, H, W)`` of the image.
 
     Returns:
-        Its parameters, and the MACs of its forward in mode ``'tensor'``.
+        Its parameters, and the MACs of its forward pass in mode ``'tensor'``.
     """
     device = _device(model)
     with _unchanged(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -100,16 +95,16 @@ def network_cost(model: nn.Module, shape: Sequence[int]) -> NetworkCost:
 
 
 def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence[int]) -> list[PhaseCost]:
-    """Runs a training step of every phase on a made-up batch, and counts it.
+    """Run a training step of every phase on an example batch, and count its operations.
 
     Args:
-        distiller: The distiller. Parameters, buffers and gradients are as before afterwards, what is active is not:
-            call :meth:`~skd_mm.distillers.Distiller.activate` before it is used again.
+        distiller: The distiller. Its parameters, buffers and gradients are restored, but not what is active: call
+            :meth:`~skd_mm.distillers.Distiller.activate` before it is used again.
         phases: The phases, with names of its stages and spots.
         shape: ``(C, H, W)`` of the images.
 
     Returns:
-        One entry a phase.
+        The cost of each phase.
     """
     device = _device(distiller)
     inputs = torch.zeros(BATCH, *shape, device=device)
@@ -123,7 +118,7 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
             truncated = cached = _step(distiller, inputs, samples)
             if distiller.active.cacheable:
                 distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
-                distiller.loss(inputs, samples)  # fills it
+                distiller.loss(inputs, samples)  # fills the cache
                 cached = _step(distiller, inputs, samples)
             costs.append(PhaseCost(phase.name, trainable, truncated, cached, truncated - cached))
             distiller.pair.cache = None
@@ -132,14 +127,14 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
 
 def training_flops(costs: Sequence[PhaseCost], phases: Sequence[Phase], images: int | Callable[[float], int],
                    batch_size: int) -> TrainingCost:
-    """Adds up a schedule.
+    """Add up the cost of a schedule.
 
     Args:
-        costs: What :func:`schedule_cost` gave.
+        costs: The output of :func:`schedule_cost`.
         phases: Their phases.
-        images: How many images the training set has, of which a phase sees ``floor(images * fraction)``; or what gives
-            the number for a fraction, where classes are cut one by one.
-        batch_size: Images an iteration, on all devices together.
+        images: The number of images of the training set, of which a phase sees ``floor(images * fraction)``; or a
+            function that gives the number for a fraction, if each class is cut by itself.
+        batch_size: Images per iteration, on all devices together.
 
     Returns:
         The cost of all phases.
@@ -158,7 +153,7 @@ def training_flops(costs: Sequence[PhaseCost], phases: Sequence[Phase], images: 
 
 
 def images_of(phase: Phase, images: int | Callable[[float], int]) -> int:
-    """How many images a phase sees.
+    """Return how many images a phase sees.
 
     Args:
         phase: The phase.
@@ -171,13 +166,13 @@ def images_of(phase: Phase, images: int | Callable[[float], int]) -> int:
 
 
 def equal_epochs(total: int, per_image: int, images: int, batch_size: int) -> int:
-    """The number of epochs a phase that gives a baseline the same training cost.
+    """Return the number of epochs per phase that gives a baseline the same training cost.
 
     Args:
-        total: Floating point operations that may be spent.
-        per_image: What all phases of the baseline spend together, an image and epoch.
+        total: Floating-point operations that may be spent.
+        per_image: What all phases of the baseline spend together per image and epoch.
         images: Images that the baseline trains on.
-        batch_size: Images an iteration.
+        batch_size: Images per iteration.
 
     Returns:
         The nearest number of epochs of ``floor(images / batch_size)`` iterations, at least 1.
@@ -189,146 +184,22 @@ def equal_epochs(total: int, per_image: int, images: int, batch_size: int) -> in
 
 
 def config_cost(cfg: Config, shape: Sequence[int] | None = None) -> tuple[Distiller, list[Phase], list[PhaseCost]]:
-    """Counts the schedule of a config, with random weights: no checkpoint needs to be there.
+    """Count the cost of a config's schedule, with random weights.
 
     Args:
-        cfg: A config with a distiller and a ``schedule``.
-        shape: ``(C, H, W)`` of the images; by default as the training pipeline makes them, see :func:`config_shape`.
+        cfg: A config with a distiller and a ``schedule``. Its checkpoints are not read.
+        shape: ``(C, H, W)`` of the images; by default as the training pipeline makes them, see
+            :func:`~skd_mm.analysis.config_model.config_shape`.
 
     Returns:
-        The distiller, the phases and what each costs.
+        The distiller, the phases and the cost of each.
 
     Raises:
-        ValueError: The config has no schedule, or the shape cannot be told from it.
+        ValueError: The config has no schedule, or sets no size of the images.
     """
     distiller = build_model(cfg)
     phases = config_phases(cfg, distiller)
     return distiller, phases, schedule_cost(distiller, phases, shape or config_shape(cfg, distiller))
-
-
-def config_phases(cfg: Config, distiller: Distiller) -> list[Phase]:
-    """The phases of a config.
-
-    Args:
-        cfg: The config.
-        distiller: Its model.
-
-    Returns:
-        The phases.
-
-    Raises:
-        ValueError: The config has no schedule.
-    """
-    if 'schedule' not in cfg:
-        raise ValueError('the config has no `schedule`: there are no phases to count')
-    return build(RECIPES, cfg.schedule).phases(distiller.outline(), distiller.spot_names())
-
-
-def config_images(cfg: Config) -> Callable[[float], int] | None:
-    """How many training images a config's data set has.
-
-    Args:
-        cfg: The config.
-
-    Returns:
-        What gives the number for a fraction, as :func:`training_flops` takes it, or None where the data is not there.
-    """
-    try:
-        with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
-            dataset = build_dataset(cfg.train_dataloader.dataset, 'train_dataloader.dataset')
-    except FileNotFoundError:
-        return None
-    seed = cfg.get('schedule', {}).get('fraction_seed', 0)
-    return lambda fraction: len(fraction_indices(dataset, fraction, seed))
-
-
-def build_model(cfg: Config) -> Any:
-    """Builds the model of a config with random weights.
-
-    Args:
-        cfg: A config of a distiller, or a plain one of mmsegmentation or mmpretrain.
-
-    Returns:
-        The model. A distiller's checkpoints are not read.
-    """
-    model = cfg.model.copy()
-    for role in ('teacher', 'student'):
-        if isinstance(model.get(role), Mapping):
-            model[role] = dict(model[role], checkpoint=None)
-    if 'data_preprocessor' in cfg:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # that the teacher's weights are random is what is asked for
-    try:
-        with MMENGINE_MODELS.switch_scope_and_registry(cfg.get('default_scope')):
-            return MMENGINE_MODELS.build(model)
-    finally:
-        logger.setLevel(level)
-
-
-def _first_image_size(cfg: Config) -> tuple[int, int] | None:
-    """Height and width of the first training image after its transforms; None if the data does not exist."""
-    if 'train_dataloader' not in cfg:
-        return None
-    try:
-        with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
-            dataset = build_dataset(cfg.train_dataloader.dataset, 'train_dataloader.dataset')
-        height, width = dataset[0]['inputs'].shape[-2:]
-    except (OSError, ValueError, KeyError):
-        return None
-    return int(height), int(width)
-
-
-def config_shape(cfg: Config, model: nn.Module) -> tuple[int, int, int]:
-    """Return the shape of a training image, as a config's pipeline and the model's preprocessor make it.
-
-    If they set no size, it is the distiller's ``input_shape``, or else that of the first training image.
-
-    Args:
-        cfg: The config.
-        model: Its model, for the number of channels and the padding.
-
-    Returns:
-        ``(C, H, W)``.
-
-    Raises:
-        ValueError: Nothing of that sets a size.
-    """
-    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    size = None
-    for step in dataset.get('pipeline', cfg.get('train_pipeline', [])):
-        if step.get('crop_size') is not None:
-            size = _pair(step['crop_size'])
-        elif step.get('scale') is not None:
-            pair = _pair(step['scale'])
-            size = pair if 'Crop' in str(step['type']) else pair[::-1]  # a crop's is (H, W), a resize's (W, H)
-    preprocessor: Any = model.data_preprocessor
-    fixed = getattr(preprocessor, 'size', None)
-    if fixed is not None:
-        size = _pair(fixed)
-    if size is None:
-        probed = cfg.get('model', {}).get('input_shape')
-        if probed is not None:
-            channels, height, width = probed
-            return channels, height, width
-        size = _first_image_size(cfg)
-    if size is None:
-        raise ValueError('the size of the training images is unknown, as no step of the training pipeline sets one and '
-                         'there is no training image to read; set `model.input_shape = (C, H, W)` of the distiller, or '
-                         'give get_flops.py --shape')
-    divisor = getattr(preprocessor, 'size_divisor', getattr(preprocessor, 'pad_size_divisor', None)) or 1
-    height, width = (-(-side // divisor) * divisor for side in size)
-    return input_channels(model), height, width
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    first, second = value
-    return int(first), int(second)
 
 
 def _epoch(images: int, batch_size: int) -> int:
@@ -343,7 +214,7 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _step(distiller: Distiller, inputs: Tensor, samples: list[Any]) -> int:
-    """Floating point operations of a training step, for one image."""
+    """Return the floating-point operations of a training step per image."""
     with FlopCounterMode(display=False) as counter:
         loss, _ = distiller.parse_losses(distiller.loss(inputs, samples))
         loss.backward()
@@ -351,13 +222,13 @@ def _step(distiller: Distiller, inputs: Tensor, samples: list[Any]) -> int:
 
 
 def made_up_samples(student: nn.Module, shape: Sequence[int], device: torch.device, count: int) -> list[Any]:
-    """Data samples of the kind that the student's losses take: maps of class 0, or images of classes 0 and 1.
+    """Return data samples of the kind that the student's losses take: maps of class 0, or images of classes 0 and 1.
 
     Args:
         student: A model of mmsegmentation or mmpretrain.
         shape: ``(C, H, W)`` of the images.
-        device: Where labels are to be.
-        count: How many.
+        device: The device of the labels.
+        count: The number of samples.
 
     Returns:
         The samples, with indices as in training.
@@ -379,7 +250,7 @@ def made_up_samples(student: nn.Module, shape: Sequence[int], device: torch.devi
 
 @contextmanager
 def _unchanged(*models: nn.Module | None) -> Iterator[None]:
-    """Puts parameters, buffers, gradients, modes and the random state back."""
+    """Restore parameters, buffers, gradients, modes and the random state."""
     modules = [module for model in models if model is not None for module in model.modules()]
     tensors = {tensor: tensor.detach().clone() for module in modules
                for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]}

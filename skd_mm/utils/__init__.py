@@ -7,6 +7,7 @@ from .processes import leave_group
 from .pytree import tree_leaves, tree_map
 from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
+from .tables import text_table
 
 __all__ = [
            'INDEX',
@@ -26,6 +27,7 @@ __all__ = [
            'plain_datasets',
            'seed_everything',
            'temporary_seed',
+           'text_table',
            'to_device',
            'tree_leaves',
            'tree_map',

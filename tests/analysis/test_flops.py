@@ -4,18 +4,17 @@ import logging
 
 import pytest
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import nn
 from torch.nn import functional as F
 
+from skd_mm.analysis.config_model import build_model
 from skd_mm.analysis.flops import (
     NetworkCost,
     PhaseCost,
-    build_model,
     config_cost,
-    config_shape,
     equal_epochs,
     network_cost,
     schedule_cost,
@@ -127,29 +126,6 @@ def test_equal_epochs():
     assert equal_epochs(1, 100, images=20, batch_size=8) == 1
     with pytest.raises(ValueError, match='fewer than one batch'):
         equal_epochs(1, 100, images=7, batch_size=8)
-
-
-def pipeline(*steps):
-    return ConfigDict(train_dataloader=dict(dataset=dict(dataset=dict(pipeline=list(steps)))))
-
-
-@pytest.mark.parametrize('cfg, size', [
-    (pipeline(dict(type='Resize', scale=(40, 20)), dict(type='PackSegInputs')), (20, 40)),
-    (pipeline(dict(type='RandomResize', scale=(400, 200)), dict(type='RandomCrop', crop_size=(16, 32))), (16, 32)),
-    (pipeline(dict(type='RandomResizedCrop', scale=24)), (24, 24)),
-    (pipeline(dict(type='RandomCrop', crop_size=32, padding=4)), (32, 32))])
-def test_the_size_is_that_of_the_training_images(distiller, cfg, size):
-    assert config_shape(cfg, distiller) == (3, *size)
-
-
-def test_padding_belongs_to_the_size(distiller):
-    distiller.data_preprocessor.size_divisor = 16
-    assert config_shape(pipeline(dict(type='Resize', scale=(40, 20))), distiller) == (3, 32, 48)
-
-def test_without_a_size_in_the_pipeline_it_is_the_distillers_input_shape(distiller):
-    with pytest.raises(ValueError, match='the size of the training images is unknown'):
-        config_shape(pipeline(), distiller)
-    assert config_shape(ConfigDict(model=dict(input_shape=(13, 1, 1))), distiller) == (13, 1, 1)
 
 
 @pytest.mark.parametrize('teacher', [dict(type='skd_mm.TargetBank', rows=4), dict(type='skd_mm.VirtualTeacher')])

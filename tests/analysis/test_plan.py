@@ -2,7 +2,8 @@
 
 import pytest
 
-from skd_mm.analysis.flops import build_model, config_images, config_phases, config_shape, schedule_cost, training_flops
+from skd_mm.analysis.config_model import build_model, config_images, config_phases, config_shape
+from skd_mm.analysis.flops import schedule_cost, training_flops
 from skd_mm.analysis.plan import plan
 from tests.helpers import SPOTS, config, network
 
@@ -42,7 +43,7 @@ def test_the_numbers_are_those_of_the_costs(cfg):
     costs = schedule_cost(distiller, phases, config_shape(cfg, distiller))
     for cost in costs:
         assert f'trains   {cost.trainable:,} parameters' in lines
-        assert f'costs    {cost.truncated / 1e9:.3g} GFLOPs an image; {cost.cached / 1e9:.3g} with all' in lines
+        assert f'costs    {cost.truncated / 1e9:.3g} GFLOPs per image; {cost.cached / 1e9:.3g} if all' in lines
     assert any(cost.truncated != cost.cached for cost in costs)
     total = training_flops(costs, phases, images, 4)
     assert (f'In all {total.iterations:,} iterations of 4 images, {total.truncated / 1e12:.3g} TFLOPs, with the cache '
@@ -50,10 +51,10 @@ def test_the_numbers_are_those_of_the_costs(cfg):
 
 
 def test_without_data_the_numbers_of_images_are_left_out(cfg, monkeypatch):
-    monkeypatch.setattr('skd_mm.analysis.flops.config_images', lambda cfg: None)
+    monkeypatch.setattr('skd_mm.analysis.plan.config_images', lambda cfg: None)
     lines = plan(cfg)
     assert 'of 12 images' not in lines
-    assert lines.endswith('The data is not there: how many images there are is not known')
+    assert lines.endswith('The data does not exist, so the number of images is unknown')
 
 
 def test_a_config_without_a_schedule(cfg):

@@ -101,7 +101,7 @@ def test_a_plain_config(get_flops, configs):
     (['skd.py', '--match', 'alone.py'], 'give --images'),
     (['skd.py', '--images', '20', '--match', 'plain.py'], 'plain.py has no schedule'),
     (['skd.py', '--images', '20', '--match', 'grows.py'], 'grows.py see the fractions [0.5, 1.0]'),
-    (['plain.py', '--match', 'alone.py'], 'has none'),
+    (['plain.py', '--match', 'alone.py'], 'the config has none'),
     (['skd.py', '--images', '3'], 'fewer than one batch of 4'),
     (['skd.py', '--shape', '1', '2', '3'], '--shape'),
     (['skd.py', '--images', '0'], '--images')])

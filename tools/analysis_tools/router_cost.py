@@ -24,6 +24,7 @@ def main() -> None:
     import torch
 
     from skd_mm.analysis import flops
+    from skd_mm.analysis.config_model import build_model, config_phases, config_shape
     from skd_mm.analysis.router_cost import router_cost, with_gate
     from skd_mm.config import load_config
     from skd_mm.distillers import Distiller
@@ -36,9 +37,9 @@ def main() -> None:
     distillers: list[Distiller] = []
     counted = []
     for gate in ('policy', 'always'):
-        model = flops.build_model(with_gate(cfg, gate)).to(device)
-        shape = flops.config_shape(cfg, model)
-        phase = flops.config_phases(cfg, model)[-1]
+        model = build_model(with_gate(cfg, gate)).to(device)
+        shape = config_shape(cfg, model)
+        phase = config_phases(cfg, model)[-1]
         counted.append(flops.schedule_cost(model, [phase], shape)[0].truncated)
         model.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
         distillers.append(model)

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from skd_mm.analysis import flops
+from skd_mm.analysis.config_model import build_model, config_images, config_phases, config_shape
 from skd_mm.schedules import Phase
 
 from .configs import set_length
@@ -54,7 +55,7 @@ class Counted:
 
     def phases(self, cfg: Config) -> list[Phase]:
         """The phases of a config that differs in lengths and fractions alone."""
-        return flops.config_phases(cfg, self.model)
+        return config_phases(cfg, self.model)
 
     def compute(self, cfg: Config) -> Compute:
         """What a run of such a config costs.
@@ -91,10 +92,10 @@ def count(cfg: Config) -> Counted:
     Raises:
         StudyError: The training data does not exist.
     """
-    model = flops.build_model(cfg)
-    shape = flops.config_shape(cfg, model)
-    costs = flops.schedule_cost(model, flops.config_phases(cfg, model), shape)
-    images = flops.config_images(cfg)
+    model = build_model(cfg)
+    shape = config_shape(cfg, model)
+    costs = flops.schedule_cost(model, config_phases(cfg, model), shape)
+    images = config_images(cfg)
     if images is None:
         raise StudyError('train_dataloader.dataset: the training data does not exist')
     return Counted(model, shape, costs, images)

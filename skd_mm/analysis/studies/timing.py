@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 
 from skd_mm.analysis import flops
-from skd_mm.datasets.building import build_dataset
+from skd_mm.analysis.config_model import config_dataset
 from skd_mm.schedules import Phase
 
 from .compute import Compute, Counted
@@ -78,8 +78,7 @@ def _validation_seconds(cfg: Config, distiller: Any, shape: tuple[int, ...], dev
     loader = cfg.get('val_dataloader')
     if not loader:
         return 0.0
-    with flops.MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
-        images = len(build_dataset(loader.dataset, 'val_dataloader.dataset'))
+    images = len(config_dataset(cfg, 'val'))
     inputs = torch.randn(loader.batch_size, *shape, device=device)
     distiller.eval()
 

@@ -5,10 +5,11 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
+from skd_mm.analysis.config_model import build_model, config_phases
 from skd_mm.analysis.demo import Size
 from skd_mm.analysis.demo.plan import Plan, Run, make_plan, plan_table, run_options
 from skd_mm.analysis.demo.settings import TITLES
-from skd_mm.analysis.flops import TrainingCost, build_model, config_phases
+from skd_mm.analysis.flops import TrainingCost
 
 SIZE = Size(train=40, val=2, test=3, pixels=(32, 64))
 

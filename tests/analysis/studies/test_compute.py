@@ -2,6 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from skd_mm.analysis import flops
+from skd_mm.analysis.config_model import build_model
 from skd_mm.analysis.studies import StudyError, compute, configs
 from tests.helpers import config, network
 
@@ -69,7 +70,7 @@ def test_fewer_images_than_a_batch(toy):
 
 
 def test_data_that_does_not_exist(toy, monkeypatch):
-    monkeypatch.setattr(flops, 'config_images', lambda cfg: None)
+    monkeypatch.setattr(compute, 'config_images', lambda cfg: None)
     with pytest.raises(StudyError, match=r'train_dataloader\.dataset: the training data does not exist'):
         counted(toy, 'none')
 
@@ -80,7 +81,7 @@ def test_an_ordinary_run_is_counted_as_one_phase(tmp_path):
     whole = compute.as_schedule(plain)
     cost = compute.count(whole).compute(whole)
     assert (cost.phases, cost.length, cost.iterations) == (1, 3, 9)
-    forward = flops.network_cost(flops.build_model(plain), (3, 12, 12)).macs * 2
+    forward = flops.network_cost(build_model(plain), (3, 12, 12)).macs * 2
     assert 2 * forward < cost.flops / 36 < 3.5 * forward
     plain.train_cfg = dict(type='IterBasedTrainLoop', max_iters=7)
     whole = compute.as_schedule(plain)
