@@ -55,7 +55,7 @@ def test_the_methods_settings(name):
     assert (model.active.discriminator_model() is not None) == adversary
     assert phase.task == 0.1 and phase.spots == {'logits': 0.9, **({'logits.discriminator': 0.1} if adversary else {})}
     assert model.spots['logits'].loss.temperature == 4
-    assert cfg.prelude.gate == {'accuracy/top1': 98}
+    assert cfg.prelude.min_accuracy == {'accuracy/top1': 98}
     assert model.teacher.random == ('mean' not in name)
     assert (model.teacher.bank.order is not None) == ('permuted' in name)
     teacher = load(cfg.prelude.cfg.replace('configs/', ''))

@@ -32,7 +32,7 @@ from .hooks.phase_checkpoint_hook import atomic_replace
 from .resume import choose_checkpoint
 
 PREFIX = 'prelude/'
-_KEYS = ('cfg', 'options', 'gate', 'dir')
+_KEYS = ('cfg', 'options', 'min_accuracy', 'dir')
 _DONE = 'done.json'
 # What it took, until all was there; the second counts the time of this process alone, whatever else a machine does.
 _CLOCKS = dict(seconds=time.time, cpu_seconds=time.process_time)
@@ -58,7 +58,7 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
         prelude = dict(
             cfg='configs/teachers/lenet5_1xb128-20e_digits100.py',  # of any model
             options={'train_cfg.max_epochs': 10},                   # changes to it; none by default
-            gate={'accuracy/top1': 98},                             # what it must reach in its validation; none
+            min_accuracy={'accuracy/top1': 98},                     # that its validation has to reach; none by default
             dir='work_dirs/preludes')                               # <work_dir>/prelude by default
         model = dict(teacher=dict(type='skd_mm.TargetBank', num_classes=100, checkpoint='prelude/bank.pth'), ...)
 
@@ -82,7 +82,7 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
     Raises:
         FileNotFoundError: There is no such config, or the run has written no checkpoint of the teacher's name.
         KeyError: The prelude has an unknown key, or lacks one.
-        ValueError: The run does not pass the gate; or it has other classes than the bank.
+        ValueError: The run does not reach ``min_accuracy``, or it has other classes than the bank.
     """
     if not cfg.get('prelude'):
         return cfg
@@ -99,7 +99,7 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
                          f'{PREFIX!r}, not be {checkpoint!r}')
     run = read_config(settings['cfg'])
     run.merge_from_dict(dict(settings.get('options') or {}))
-    gate = dict(settings.get('gate') or {})
+    min_accuracy = dict(settings.get('min_accuracy') or {})
     bank = _bank(teacher, cfg.get('default_scope'))
     if bank is not None:
         _check_classes(run, bank)
@@ -108,18 +108,18 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
     file = folder / checkpoint[len(PREFIX):]
     cfg.model.teacher.checkpoint = str(file)
     if dry:
-        if not _ready(folder, file, gate, bank):
+        if not _ready(folder, file, min_accuracy, bank):
             print_log(f'prelude: {settings["cfg"]} will be trained first, in {folder}', logger='current')
             cfg.model.teacher.checkpoint = None
         return cfg
     if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) and cfg.get('launcher', 'none') != 'none':
-        while not _ready(folder, file, gate, bank):
+        while not _ready(folder, file, min_accuracy, bank):
             time.sleep(1)
         return cfg
-    if _ready(folder, file, gate, bank):
+    if _ready(folder, file, min_accuracy, bank):
         print_log(f'prelude: {folder} is there', logger='current')
         return cfg
-    _make(run, folder, file, gate, bank, digest)
+    _make(run, folder, file, min_accuracy, bank, digest)
     return cfg
 
 
@@ -143,12 +143,12 @@ def _check_classes(run: Config, bank: TargetBank) -> None:
                          f'{bank.num_classes}')
 
 
-def _ready(folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank | None) -> bool:
+def _ready(folder: Path, file: Path, min_accuracy: Mapping[str, float], bank: TargetBank | None) -> bool:
     """Whether all is there that is wanted."""
     if not (folder / _DONE).is_file():
         return False
     metrics = json.loads((folder / _DONE).read_text())['metrics']
-    if any(key not in metrics or metrics[key] < least for key, least in gate.items()):
+    if any(key not in metrics or metrics[key] < least for key, least in min_accuracy.items()):
         return False
     if bank is None:
         return bool(glob.glob(str(file)))
@@ -156,7 +156,7 @@ def _ready(folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank
         'prelude', {}).get('rows') == bank.rows
 
 
-def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank: TargetBank | None,
+def _make(run: Config, folder: Path, file: Path, min_accuracy: Mapping[str, float], bank: TargetBank | None,
           digest: str) -> None:
     began = {name: clock() for name, clock in _CLOCKS.items()}
     whole = not (folder / 'last_checkpoint').is_file()
@@ -174,13 +174,13 @@ def _make(run: Config, folder: Path, file: Path, gate: Mapping[str, float], bank
     else:
         runner.load_or_resume()
         metrics = earlier['metrics']
-    for key, least in gate.items():
+    for key, least in min_accuracy.items():
         if key not in metrics:
-            raise ValueError(f'`prelude.gate`: {key!r} is not among the measures of the validation, {list(metrics)}'
-                             f'{did_you_mean(key, metrics)}')
+            raise ValueError(f'`prelude.min_accuracy`: {key!r} is not among the metrics of the validation, '
+                             f'{list(metrics)}{did_you_mean(key, metrics)}')
         if not metrics[key] >= least:
-            raise ValueError(f'`prelude.gate`: the teacher reaches {key} = {metrics[key]:.2f} and must reach {least}; '
-                             f'its run is in {folder}')
+            raise ValueError(f'`prelude.min_accuracy`: the teacher reaches {key} = {metrics[key]:.2f} and must reach '
+                             f'{least}; its run is in {folder}')
     if bank is None and not glob.glob(str(file)):
         names = sorted(path.name for path in folder.glob('*.pth'))
         raise FileNotFoundError(f'model.teacher.checkpoint: the prelude has written no {file.name!r}'

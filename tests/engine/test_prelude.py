@@ -72,7 +72,7 @@ def runs(monkeypatch):
 
 
 def test_it_is_made_once_and_the_teacher_is_found(plain, tmp_path, runs):
-    cfg = config(plain, tmp_path / 'a', gate={'accuracy/top1': 75})
+    cfg = config(plain, tmp_path / 'a', min_accuracy={'accuracy/top1': 75})
     assert run_prelude(cfg) is cfg
     file = Path(cfg.model.teacher.checkpoint)
     assert file.parent.parent == tmp_path / 'a/prelude' and file.parent.name.startswith('plain-')
@@ -84,7 +84,7 @@ def test_it_is_made_once_and_the_teacher_is_found(plain, tmp_path, runs):
     assert min(facts['seconds'], facts['cpu_seconds']) > 0
     assert set(facts['versions']) == {'skd_mm', 'torch', 'mmengine'}
     written = file.stat().st_mtime_ns
-    again = run_prelude(config(plain, tmp_path / 'a', gate={'accuracy/top1': 75}))
+    again = run_prelude(config(plain, tmp_path / 'a', min_accuracy={'accuracy/top1': 75}))
     assert again.model.teacher.checkpoint == str(file) and file.stat().st_mtime_ns == written
     assert len(runs) == 1
 
@@ -181,13 +181,13 @@ def test_a_checkpoint_that_the_run_does_not_write(plain, tmp_path, runs):
         run_prelude(cfg)
 
 
-def test_a_teacher_under_the_gate_is_refused_each_time(plain, tmp_path, runs):
+def test_a_teacher_below_min_accuracy_is_refused_each_time(plain, tmp_path, runs):
     for _ in range(2):
         with pytest.raises(ValueError, match=r'reaches accuracy/top1 = [\d.]+ and must reach 101.*run is in'):
-            run_prelude(config(plain, tmp_path, gate={'accuracy/top1': 101}))
+            run_prelude(config(plain, tmp_path, min_accuracy={'accuracy/top1': 101}))
     run_prelude(config(plain, tmp_path))
     with pytest.raises(ValueError, match='must reach 101'):
-        run_prelude(config(plain, tmp_path, gate={'accuracy/top1': 101}))
+        run_prelude(config(plain, tmp_path, min_accuracy={'accuracy/top1': 101}))
 
 
 def test_a_checkpoint_of_the_run_itself(plain, tmp_path, runs):
@@ -225,10 +225,11 @@ def test_other_processes_wait(plain, tmp_path, runs, monkeypatch):
 
 @pytest.mark.parametrize(('change', 'error', 'words'), [
     (dict(prelude=dict(cgf='x')), KeyError, "no key 'cgf'; did you mean 'cfg'"),
-    (dict(prelude=dict(gate={}, _delete_=True)), KeyError, 'needs `cfg`'),
+    (dict(prelude=dict(min_accuracy={}, _delete_=True)), KeyError, 'needs `cfg`'),
     (dict(prelude=dict(cfg='configs/teachers/lenet5_1xb128-20e_digits101.py')), FileNotFoundError,
      "did you mean 'lenet5_1xb128-20e_digits1"),
-    (dict(prelude=dict(gate={'accuracy/top2': 1})), ValueError, "'accuracy/top2' is not among.*mean 'accuracy/top1'"),
+    (dict(prelude=dict(min_accuracy={'accuracy/top2': 1})), ValueError,
+     "'accuracy/top2' is not among.*mean 'accuracy/top1'"),
     (dict(model=dict(teacher=dict(checkpoint='bank.pth'))), ValueError, "begin with 'prelude/', not be 'bank.pth'"),
     (dict(model=dict(teacher=dict(num_classes=3))), ValueError, 'has 2 classes, .* num_classes=3'),
     (dict(model=dict(teacher=dict(num_classes=1))), ValueError, 'num_classes.* from 2 on, not 1'),

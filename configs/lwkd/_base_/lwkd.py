@@ -1,6 +1,6 @@
 # LW-KD as this project designs it (docs/lwkd.md): (1 - α) CE + α τ² KL + λ L_S with α = .9, τ = 4, λ = .1. A config adds
 # the number of classes, the teacher's run, the student, data and optimizer.
-prelude = dict(gate={'accuracy/top1': 98})
+prelude = dict(min_accuracy={'accuracy/top1': 98})
 model = dict(
     type='skd_mm.Distiller',
     teacher=dict(type='skd_mm.TargetBank', checkpoint='prelude/bank.pth'),
