@@ -184,10 +184,10 @@ class SystemKillHook(KillHook):
 class ScaledOptimWrapper(AmpOptimWrapper):
     """MMEngine's way with half precision on a GPU, as far as a CPU goes it: the first scale is too large."""
 
-    def __init__(self, growth_interval=10**6, **kwargs):
+    def __init__(self, growth_interval=10**6, init_scale=2.**127, **kwargs):
         OptimWrapper.__init__(self, **kwargs)
         self.cast_dtype = None
-        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.**127, growth_interval=growth_interval)
+        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=init_scale, growth_interval=growth_interval)
         self._scale_update_param = None
 
 

@@ -17,6 +17,7 @@ from skd_mm.utils import did_you_mean
 from .active_phase import ALL, PhaseResolver
 from .building import all_terms, build_routing, build_spots, build_teacher, build_teacher_input, name_stages
 from .discriminators import DiscriminatorInput
+from .loss_check import LossCheck
 from .networks import build_network, load_weights
 from .probing import input_channels
 from .routed import Branch, multi_path
@@ -94,6 +95,7 @@ class Distiller(BaseModel):
         if teacher is not None:
             self.teacher_network = FeatureExtractor(build_teacher(teacher), 'teacher', Execution(compile), shared=True)
         self.channels_last = channels_last
+        self.loss_check = LossCheck()
         if channels_last:
             for part in filter(None, (network, self.teacher)):
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -296,15 +298,11 @@ class Distiller(BaseModel):
             Their sum, and what is logged.
 
         Raises:
-            FloatingPointError: The sum is not finite; the losses that are not are named. No weight has been changed:
-                half precision is unscaled here, so that ``GradScaler`` skips steps as it always does.
+            FloatingPointError: The sum is not finite, see :class:`LossCheck`. On an accelerator the backward pass
+                raises it.
         """
         total, logged = super().parse_losses(losses)
-        if not torch.isfinite(total):
-            bad = [f'{name} is {value.item()}' for name, value in logged.items()
-                   if 'loss' in name and not torch.isfinite(value)]
-            parts_of_it = [entry for entry in bad if not entry.startswith('loss ')]
-            raise FloatingPointError(f'the loss is not finite: {", ".join(parts_of_it or bad)}')
+        self.loss_check(total, logged)
         return total, logged
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any]:

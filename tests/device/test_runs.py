@@ -1,15 +1,19 @@
 """Every kind of run on the device: nothing mixes devices, and no line of the package waits for it."""
 
+import itertools
+
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from skd_mm.engine.prelude import run_prelude
 from tests.device.kinds import BANK, HEAD, KINDS, distiller
-from tests.helpers import config, train_killed
+from tests.helpers import config, differing, train_killed
 
 # Lines that still wait.
-KNOWN = ('skd_mm/distillers/distiller.py', 'skd_mm/features/cache/feature_cache.py')
+KNOWN = ('skd_mm/features/cache/feature_cache.py', )
 # The first iteration of a phase finds out what is worth caching, and what an earlier process of the run has left.
 CACHES = ('cache in memory', 'cache on disk', 'cache in bfloat16', 'cache of views')
 
@@ -20,6 +24,29 @@ def check(device):
     device.records = [record for record in device.records if record.line.split(':')[0] not in KNOWN]
     found = {kind: device.find(kind) for kind in ('wait', 'copy')}
     assert not any(found.values()), '\n'.join(device.report(kind) for kind in found)
+
+
+@HOOKS.register_module(force=True)
+class Poison(Hook):
+    """Makes one batch NaN, and records the parameters after each iteration."""
+
+    distiller = None
+    states: list[dict] = []
+
+    def __init__(self, at):
+        self.at = at
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        Poison.distiller = runner.train_loop.distiller
+        if batch_idx == self.at:
+            data_batch['inputs'] = [image * float('nan') for image in data_batch['inputs']]
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.states.append(parameters())
+
+
+def parameters():
+    return {name: value.detach().cpu().clone() for name, value in Poison.distiller.named_parameters()}
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -62,3 +89,19 @@ def test_a_prelude(run, device, tmp_path):
     rows = torch.load(cfg.model.teacher.checkpoint, weights_only=True)['state_dict']['bank.logits']
     assert rows.device.type == 'cpu'
     check(device)
+
+
+@pytest.mark.parametrize('scaled', [False, True])
+def test_a_loss_that_is_not_finite(scaled, run, amp, device, tmp_path):
+    """Without a scaler it ends the run, with one the step is skipped; in both cases no parameter changes."""
+    wrapper = dict(type='skd_mm.AmpOptimWrapper' if scaled else 'OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+    cfg = config(tmp_path, custom_hooks=[dict(type='mmengine.Poison', at=2)], optim_wrapper=wrapper, param_scheduler=[],
+                 schedule=dict(type='Simultaneous', phase_iters=4))
+    states = Poison.states = []
+    if not scaled:
+        with pytest.raises(FloatingPointError, match=r'iteration 3 of 4: the loss is not finite: decode\.loss_ce is'):
+            run(cfg)
+        assert not differing(states[1], parameters())
+        return
+    run(cfg)
+    assert [bool(differing(one, other)) for one, other in itertools.pairwise(states)] == [True, False, True]

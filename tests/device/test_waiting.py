@@ -1,11 +1,13 @@
 """What is done instead of waiting: copies that are read later, and checks that raise one step later."""
 
 import copy
+import weakref
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from skd_mm.distillers.loss_check import LossCheck
 from skd_mm.losses import SPLoss
 from skd_mm.memories import ContrastMemory
 from skd_mm.routing import gated
@@ -75,3 +77,35 @@ def test_a_gate_does_not_tell_the_host_how_many_samples_it_lets_through(device):
     found = gated(lambda one, other, context, selected: SPLoss()(one, other, selected), True, *arguments[:2], None,
                   arguments[2])
     assert not device.records and found.cpu() == expected
+
+
+def test_the_loss_is_checked_when_the_backward_pass_is_queued(device):
+    weight = torch.ones(2, device=NAME, requires_grad=True)
+    check, order = LossCheck(), []
+    weight.register_hook(lambda gradient: order.append(len(device.records)))
+    for factor, expected in ((1., None), (float('inf'), 'the loss is not finite: head.loss is inf')):
+        total = (weight * factor).sum()
+        device.records.clear()
+        check(total, {'loss': total, 'head.loss': total})
+        assert not device.records
+        if expected is None:
+            total.backward()
+            assert kinds(device) == ['event'] and order == [0]
+        else:
+            with pytest.raises(FloatingPointError, match=f'^{expected}$'):
+                total.backward()
+
+
+def test_a_check_keeps_no_graph(device):
+    weight = torch.ones(2, device=NAME, requires_grad=True)
+    total = weight.sum()
+    alive = weakref.ref(total)
+    LossCheck()(total, dict(loss=total))
+    del total
+    assert alive() is None
+
+
+def test_a_loss_without_a_gradient_is_checked_at_once(device):
+    loss = torch.ones(2, device=NAME).sum()
+    with pytest.raises(FloatingPointError, match='loss is inf'):
+        LossCheck()(loss / 0, dict(loss=loss / 0))

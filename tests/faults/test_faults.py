@@ -1,6 +1,7 @@
 """What goes wrong while a run is on: it stops or goes on as docs/reliability.md says, with one clear message."""
 
 import errno
+import itertools
 import os
 import resource
 import signal
@@ -15,8 +16,11 @@ from mmengine.registry import DATASETS
 
 from skd_mm.checkpoint import CheckpointError, read_checkpoint
 from skd_mm.datasets.seeded import DataError
+from skd_mm.engine import PhaseLoop
+from skd_mm.engine.optimizers import phase_optimization
 from skd_mm.features import FeatureCache
-from tests.helpers import ToySegDataset, config, differing, last_checkpoint, train, train_killed
+from tests.distillers.test_discriminators import BANK, SPOT
+from tests.helpers import ToySegDataset, config, differing, last_checkpoint, network, train, train_killed
 
 LENGTH = dict(type='Stagewise', phase_iters=4, val_interval=2)
 
@@ -190,17 +194,17 @@ def test_a_work_directory_that_cannot_be_written_to(tmp_path, repo, place):
 
 @DATASETS.register_module(force=True)
 class PoisonedDataset(ToySegDataset):
-    """From the n-th read on, one pixel is no number."""
+    """From the n-th read on, one pixel is no number; of the given number of images."""
 
-    def __init__(self, good=5, value=float('nan'), **kwargs):
-        self.good, self.value = good, value
+    def __init__(self, good=5, value=float('nan'), bad=10**6, **kwargs):
+        self.good, self.value, self.bad = good, value, bad
         super().__init__(**kwargs)
 
     def prepare_data(self, index):
         sample = super().prepare_data(index)
         self.good -= 1
         sample['inputs'] = sample['inputs'].float()
-        if self.good < 0:
+        if -self.bad <= self.good < 0:
             sample['inputs'][0, 0, 0] = self.value
         return sample
 
@@ -219,7 +223,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_anything_learns_from_it(t
         states.append({name: tensor.clone() for name, tensor in self.runner.model.state_dict().items()})
         return step(self, *args, **kwargs)
 
-    from skd_mm.engine import PhaseLoop
     step = PhaseLoop.run_iter
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PhaseLoop, 'run_iter', note)
@@ -330,3 +333,40 @@ def test_the_cache_gives_back_what_the_step_needs(monkeypatch):
 
         FeatureCache(2**30).put([0], dict(a=torch.zeros(1, 100).as_subclass(Broken)))
 
+
+
+SCALED = dict(type='mmengine.ScaledOptimWrapper', optimizer=dict(type='SGD', lr=0.1), init_scale=1.)
+ADVERSARIAL = dict(
+    model=dict(type='skd_mm.Distiller', student=network(), teacher=BANK, spots=[SPOT]),
+    schedule=dict(type='Phases', phase_iters=5, phases=[
+        dict(name='lwkd', train='all', task=0.1, spots={'logits': 0.9, 'logits.discriminator': 0.1})]))
+
+
+@pytest.mark.parametrize('kind', ['simultaneous', 'adversarial'])
+def test_half_precision_whose_loss_overflows_skips_the_step(tmp_path, said, kind, monkeypatch):
+    """Also that of a discriminator."""
+    changes = ADVERSARIAL if kind == 'adversarial' else dict(schedule=dict(type='Simultaneous', phase_iters=5))
+    cfg = config(tmp_path, {'train_dataloader.dataset.type': 'mmengine.PoisonedDataset',
+                            'train_dataloader.dataset.good': 11, 'train_dataloader.dataset.bad': 1},
+                 optim_wrapper=SCALED, param_scheduler=[], **changes)
+    states, step = [], PhaseLoop.run_iter
+
+    def record(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        states.append({name: value.detach().clone() for name, value in self.distiller.named_parameters()})
+
+    monkeypatch.setattr(PhaseLoop, 'run_iter', record)
+    train(cfg)
+    changed = [{name.split('.')[0] for name in differing(one, other)} for one, other in itertools.pairwise(states)]
+    parts = {'student', 'spots'} if kind == 'adversarial' else {'student'}
+    assert changed == [parts, set(), parts, parts]
+    one_like(said, 'the loss is not finite: ', 'spots.', '.loss is nan', 'the optimizer skips this step')
+
+
+def test_half_precision_whose_loss_always_overflows_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(phase_optimization, 'PATIENCE', 2)
+    cfg = config(tmp_path, {'train_dataloader.dataset.type': 'mmengine.PoisonedDataset',
+                            'train_dataloader.dataset.good': 7}, optim_wrapper=SCALED, param_scheduler=[],
+                 schedule=dict(type='Simultaneous', phase_iters=9))
+    with pytest.raises(FloatingPointError, match=r'iteration 4 of 9: the loss is not finite: .*, 3 times in a row'):
+        train(cfg)

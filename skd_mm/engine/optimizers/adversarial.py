@@ -11,6 +11,8 @@ from torch import nn
 
 from skd_mm.distillers.discriminators import Discriminators
 
+from .amp_optim_wrapper import scales_loss
+
 # LW-KD's (this project's design): what a config's `optim_wrapper.discriminator` changes.
 _DISCRIMINATOR = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.999)))
 
@@ -46,9 +48,12 @@ def build_alternating(student: OptimWrapper, discriminators: Discriminators,
         changes: What differs from Adam with lr 1e-4 and betas (.5, .999): arguments of an optimizer wrapper.
 
     Returns:
-        Both. The discriminators' accumulates as many iterations as the student's.
+        Both. The discriminators' accumulates as many iterations as the student's. If the student's scales the loss, so
+        does theirs by default: predictions that overflow must not train them.
     """
     cfg: dict[str, Any] = copy.deepcopy(_DISCRIMINATOR)
+    if scales_loss(student):
+        cfg['type'] = type(student)
     for key, value in (changes or {}).items():
         whole = isinstance(value, Mapping) and key in cfg and value.get('type', cfg[key]['type']) == cfg[key]['type']
         cfg[key] = {**cfg[key], **value} if whole else value

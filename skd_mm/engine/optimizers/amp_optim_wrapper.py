@@ -58,3 +58,9 @@ class AmpOptimWrapper(_AmpOptimWrapper):
         if not self.loss_scaler.is_enabled():
             del state['loss_scaler']
         return state
+
+
+def scales_loss(wrapper: OptimWrapper) -> bool:
+    """Whether an optimizer wrapper scales the loss, and so skips steps whose gradients are not finite."""
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    return scaler is not None and scaler.is_enabled()

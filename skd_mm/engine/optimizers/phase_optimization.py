@@ -7,10 +7,12 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
+from skd_mm.distillers.loss_check import PATIENCE, LossCheck
 from skd_mm.engine.schedulers.phase_schedulers import build_schedulers, misfits, schedulers_of_phase
 from skd_mm.schedules import Phase
 
 from .adversarial import build_alternating
+from .amp_optim_wrapper import scales_loss
 
 
 class PhaseOptimization:
@@ -52,6 +54,7 @@ class PhaseOptimization:
                          if parameter not in excluded}
             _keep_trainable(wrapper.optimizer, trainable, phase)
         runner.optim_wrapper = wrapper
+        loop.distiller.loss_check = LossCheck(PATIENCE if scales_loss(wrapper) else 0)
         if scale_lr:
             runner.scale_lr(wrapper, self._auto_scale_lr)
         cfgs = schedulers_of_phase(self.scheduler_cfgs(phase), phase, loop.data.length(phase), loop.data.epochs(phase),
