@@ -4,12 +4,12 @@ from .embedding import Embed
 from .factor import Paraphraser, ParaphraserDecoder, Translator
 from .generator import MaskedGenerator
 from .pooling import GlobalPool, PoolToSmaller
-from .projection import Conv1x1, Linear
+from .projection import Conv1x1, Linear, Projector
 from .regression import ConvReg
 from .resize import Resize
 from .variance import VarianceHead
 
 __all__ = [
     'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'MaskedGenerator', 'Paraphraser', 'ParaphraserDecoder',
-    'PoolToSmaller', 'Resize', 'Translator', 'VarianceHead'
+    'PoolToSmaller', 'Projector', 'Resize', 'Translator', 'VarianceHead'
 ]

@@ -61,3 +61,35 @@ class Linear(nn.Module):
             ``[B, out_channels]`` or ``[B, N, out_channels]``.
         """
         return self.linear(feature)
+
+
+@CONNECTORS.register_module()
+class Projector(nn.Module):
+    """A head of two 1×1 convolutions without bias, with BN and ReLU between them, to the other network's channels.
+
+    CIRKD's projection head on the student's side (Yang et al., arXiv 2204.06986, Sec. 3.3, and the authors' code, where
+    BN is synchronised; here ``sync_bn='torch'`` of the config does so). Trained together with its spot, and thrown away
+    on export.
+
+    Args:
+        in_channels: Channels of the feature it is given; filled in by the distiller.
+        out_channels: Channels of the feature on the other side; filled in by the distiller.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 1, bias=False))
+
+    def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
+        """Projects a feature.
+
+        Args:
+            feature: ``[B, in_channels, H, W]``.
+            reference: The feature on the other side; not used.
+
+        Returns:
+            ``[B, out_channels, H, W]``.
+        """
+        return self.layers(feature)

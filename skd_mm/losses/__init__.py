@@ -3,6 +3,7 @@
 from .attention import ATLoss
 from .base import Feature, RelationalLoss, SpotLoss
 from .bpkd import BPKDLoss
+from .cirkd import CIRKDLoss, CIRKDMemoryLoss
 from .contrastive import CRDLoss
 from .cwd import CWDLoss
 from .dist import DISTLoss
@@ -21,6 +22,8 @@ __all__ = [
     'ATLoss',
     'BPKDLoss',
     'CCLoss',
+    'CIRKDLoss',
+    'CIRKDMemoryLoss',
     'CRDLoss',
     'CWDLoss',
     'DISTLoss',

@@ -1,5 +1,6 @@
 """What is remembered of samples between batches, for losses that compare a sample with more than its batch."""
 
+from .class_queues import ClassQueues
 from .contrast import ContrastMemory
 
-__all__ = ['ContrastMemory']
+__all__ = ['ClassQueues', 'ContrastMemory']

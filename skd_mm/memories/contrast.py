@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.distributed as torch_dist
-from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from skd_mm.registry import MEMORIES
-from skd_mm.utils import DeferredChecks, HostCopy
+from skd_mm.utils import DeferredChecks, HostCopy, gather_samples
 
 
 @MEMORIES.register_module()
@@ -113,7 +111,7 @@ class ContrastMemory(nn.Module):
 
     def _train(self, student: Tensor, teacher: Tensor, index: Tensor, labels: Tensor,
                selected: Tensor) -> tuple[Tensor, Tensor]:
-        everyone = [_gather(part.detach()) for part in (student, teacher, index, labels, selected)]
+        everyone = [gather_samples(part.detach()) for part in (student, teacher, index, labels, selected)]
         everyone[2] = self._note(*everyone[2:])
         rows = torch.cat([index.clamp(max=len(self.labels) - 1)[:, None], self._draw(labels, selected)], dim=1)
         banks = (self.teacher, self.student)
@@ -199,7 +197,7 @@ class ContrastMemory(nn.Module):
         for score in scores:
             values, chosen = score.exp().mean(1), selected
             if gather:
-                values, chosen = _gather(values), _gather(chosen)
+                values, chosen = gather_samples(values), gather_samples(chosen)
             mean = values.masked_fill(~chosen, 0).sum() / chosen.sum()
             means.append(mean.log().to(self.log_mean.dtype))
         return torch.stack(means)
@@ -284,13 +282,3 @@ def _index_is_cheaper(rows: Tensor, bank: Tensor) -> bool:
 
 def _forget_normalized(memory: ContrastMemory, keys: Any) -> None:
     memory._normalized = None
-
-
-def _gather(part: Tensor) -> Tensor:
-    """``[B, ...]`` of every process, one after the other."""
-    world = get_world_size()
-    if world == 1:
-        return part
-    parts = [torch.empty_like(part) for _ in range(world)]
-    torch_dist.all_gather(parts, part.contiguous())
-    return torch.cat(parts)

@@ -3,6 +3,26 @@
 import gc
 
 import torch
+import torch.distributed as torch_dist
+from mmengine.dist import get_world_size
+from torch import Tensor
+
+
+def gather_samples(part: Tensor) -> Tensor:
+    """Collects what the processes have of their samples; no gradient is passed on.
+
+    Args:
+        part: ``[B, ...]``, of the same shape in every process.
+
+    Returns:
+        ``[world size · B, ...]``, one process after the other; the tensor itself if there is one process.
+    """
+    world = get_world_size()
+    if world == 1:
+        return part
+    parts = [torch.empty_like(part) for _ in range(world)]
+    torch_dist.all_gather(parts, part.contiguous())
+    return torch.cat(parts)
 
 
 def leave_group() -> None:

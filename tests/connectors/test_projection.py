@@ -1,6 +1,7 @@
 import torch
+from torch import nn
 
-from skd_mm.connectors import Conv1x1
+from skd_mm.connectors import Conv1x1, Projector
 
 
 def test_projects_channels_and_nothing_else():
@@ -16,3 +17,15 @@ def test_the_bias_can_be_left_out():
     connector = Conv1x1(3, 5, bias=False)
     assert [name for name, _ in connector.named_parameters()] == ['conv.weight']
     assert not connector(torch.zeros(1, 3, 2, 2), torch.zeros(1)).any()
+
+
+def test_the_projection_head_is_two_convolutions_with_bn_and_relu():
+    projector = Projector(3, 5)
+    feature = torch.randn(2, 3, 4, 6)
+    result = projector(feature, torch.zeros(1))
+    first, norm, _, second = projector.layers
+    values = torch.einsum('dc,bcyx->bdyx', first.weight[:, :, 0, 0], feature)
+    values = nn.functional.batch_norm(values, None, None, norm.weight, norm.bias, training=True)
+    expected = torch.einsum('dc,bcyx->bdyx', second.weight[:, :, 0, 0], values.clamp(min=0))
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+    assert result.shape == (2, 5, 4, 6) and first.bias is None and second.bias is None

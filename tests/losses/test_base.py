@@ -9,9 +9,9 @@ from skd_mm.registry import LOSSES, build
 
 def test_every_loss_is_named_as_in_the_registry():
     names = [name for name in skd_mm.losses.__all__ if name not in ('Feature', 'RelationalLoss', 'SpotLoss')]
-    assert set(names) == {'ATLoss', 'BPKDLoss', 'CCLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FSPLoss',
-                          'FTLoss', 'IFVDLoss', 'KDLoss', 'MSELoss', 'NSTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss',
-                          'SKDSPairwiseLoss', 'SPLoss', 'VIDLoss'}
+    assert set(names) == {'ATLoss', 'BPKDLoss', 'CCLoss', 'CIRKDLoss', 'CIRKDMemoryLoss', 'CRDLoss', 'CWDLoss',
+                          'DISTLoss', 'DKDLoss', 'FSPLoss', 'FTLoss', 'IFVDLoss', 'KDLoss', 'MSELoss', 'NSTLoss',
+                          'PKDLoss', 'PKTLoss', 'RKDLoss', 'SKDSPairwiseLoss', 'SPLoss', 'VIDLoss'}
     for name in names:
         loss = build(LOSSES, dict(type=name))
         assert isinstance(loss, SpotLoss)
@@ -20,7 +20,8 @@ def test_every_loss_is_named_as_in_the_registry():
 
 def test_exactly_these_are_relational():
     relational = [name for name in LOSSES.module_dict if LOSSES.get(name).relational]
-    assert sorted(relational) == ['CCLoss', 'CRDLoss', 'DISTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss', 'SPLoss']
+    assert sorted(relational) == ['CCLoss', 'CIRKDLoss', 'CIRKDMemoryLoss', 'CRDLoss', 'DISTLoss', 'PKDLoss',
+                                  'PKTLoss', 'RKDLoss', 'SPLoss']
 
 
 class Product(SpotLoss):
