@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skd_mm.datasets.fraction import check_fraction
 from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache
+from skd_mm.features.modes import preserve_modes
 from skd_mm.schedules import Phase
 from skd_mm.utils import INDEX
 
@@ -251,19 +252,19 @@ def made_up_samples(student: nn.Module, shape: Sequence[int], device: torch.devi
 @contextmanager
 def _unchanged(*models: nn.Module | None) -> Iterator[None]:
     """Restore parameters, buffers, gradients, modes and the random state."""
-    modules = [module for model in models if model is not None for module in model.modules()]
-    tensors = {tensor: tensor.detach().clone() for module in modules
-               for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]}
+    known = [model for model in models if model is not None]
+    tensors = {tensor: tensor.detach().clone() for model in known
+               for tensor in [*model.parameters(), *model.buffers()]}
     gradients = {tensor: tensor.grad for tensor in tensors}
-    training = {module: module.training for module in modules}
     for tensor in tensors:
         tensor.grad = None
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), preserve_modes(*known):
             yield
     finally:
         for tensor, value in tensors.items():
             tensor.data.copy_(value)
             tensor.grad = gradients[tensor]
-        for module, mode in training.items():
-            module.training = mode
+        for model in known:
+            # Some modules keep values that follow from their buffers, and renew them after a load.
+            model.load_state_dict(model.state_dict())

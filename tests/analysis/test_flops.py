@@ -91,6 +91,18 @@ def test_counting_leaves_no_trace(distiller):
     assert distiller.cache is None
 
 
+def test_what_modules_derive_from_their_buffers_is_renewed():
+    # A memory knows after its first batch that its normalisation is known: a buffer that counting sets back.
+    embed = dict(type='Embed', dim=4, normalize=True)
+    spot = dict(student='c', connector=embed, teacher_connector=embed, loss=dict(type='CRDLoss'),
+                memory=dict(type='ContrastMemory', num_samples=2, dim=4, negatives=2))
+    network = dict(type='skd_mm.ThreeConvs')
+    distiller = Distiller(student=network, teacher=network, spots=[spot])
+    phases = Simultaneous(phase_epochs=1).phases(distiller.outline())
+    schedule_cost(distiller, phases, SHAPE)
+    schedule_cost(distiller, phases, SHAPE)  # would not be finite
+
+
 # SKD's table, whose counter takes batch norm and activations for MACs too, and what torchvision's documentation says.
 @pytest.mark.parametrize('depth, paper, torchvision', [(10, 0.896, None), (18, 1.824, 1.81), (34, 3.679, 3.66)])
 def test_macs_are_those_that_others_count(depth, paper, torchvision):
