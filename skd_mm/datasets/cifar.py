@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 that can be parts of the data sets, and are never downloaded unasked."""
+"""CIFAR-10 and CIFAR-100, also in part, and without an unrequested download."""
 
 import pickle
 from typing import Any
@@ -12,24 +12,24 @@ from skd_mm.utils import did_you_mean
 
 @DATASETS.register_module()
 class CIFAR10(cifar.CIFAR10):
-    """mmpretrain's CIFAR-10, which need not be the official release to the last bit.
+    """mmpretrain's CIFAR-10 with an optional check of the files.
 
-    mmpretrain compares the files with the official md5 sums, and downloads them anew where they differ: a part of the
-    data set in its own (python) layout cannot be used. Here that is an option, and so is the download.
+    mmpretrain compares the files with the official md5 sums and downloads them again if they differ, so a part of the
+    data set in the same (python) layout cannot be used. Here, both the check and the download are optional.
 
-    The files are pickles, so loading them runs what they contain: leave the check on for files of uncertain origin.
+    The files are pickles, and loading them executes code from them: keep the check for files of uncertain origin.
 
     Args:
-        data_root: The folder in which ``cifar-10-batches-py`` lies.
-        split: ``'train'`` or ``'test'``.
-        check_md5: Whether the files must be those of the official release. Default: True.
-        download: Whether they are downloaded if not. Default: False.
+        data_root: Folder of ``cifar-10-batches-py``.
+        split: ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        check_md5: Whether the files must be those of the official release. Defaults to True.
+        download: Whether to download them otherwise. Defaults to False.
         **kwargs: Further arguments of mmpretrain's ``CIFAR10``.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is not the official one and must be, is cut short or no part of CIFAR, or a label is outside
-            the classes. The message names the file.
+        ValueError: A file is not the official one but must be, is truncated or not a part of CIFAR, or a label is
+            outside the classes. The message names the file.
     """
 
     def __init__(self,
@@ -44,38 +44,39 @@ class CIFAR10(cifar.CIFAR10):
         super().__init__(data_root=data_root, split=split, download=download, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Loads images and labels."""
+        """Load images and labels."""
         files = ' and '.join(name for name, _ in (self.train_list if self.split == 'train' else self.test_list))
-        where = join_path(self.data_prefix['root'], self.base_folder)
+        folder = join_path(self.data_prefix['root'], self.base_folder)
         try:
             data_list = super().load_data_list()
         except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-            raise ValueError(f'{where}: {files} is cut short or no part of {type(self).__name__}: {error!r}') from error
+            raise ValueError(f'{folder}: {files} is truncated or not a part of {type(self).__name__}: '
+                             f'{error!r}') from error
         outside = sorted({info['gt_label'] for info in data_list} - set(range(len(self.CLASSES))))
         if outside:
-            raise ValueError(f'{where}: {files} has labels outside the {len(self.CLASSES)} classes: {outside[:5]}')
+            raise ValueError(f'{folder}: {files} has labels outside the {len(self.CLASSES)} classes: {outside[:5]}')
         return data_list
 
     def _check_integrity(self) -> bool:
-        """Whether the files are as they must be; mmpretrain downloads them if not, without ``download`` we say why."""
+        """Return whether the files are valid; mmpretrain downloads them if not. Raise an error without ``download``."""
         root = self.data_prefix['root']
         for name, md5 in self.train_list + self.test_list:
             path = join_path(root, self.base_folder, name)
             if not exists(path):
-                fault: Exception = FileNotFoundError(
+                error: Exception = FileNotFoundError(
                     f'there is no file {path!r}: {type(self).__name__} is read from {self.base_folder!r} in data_root='
                     f'{root!r}. Get it from {self.url}, or set download=True')
             elif self.check_md5 and not cifar.check_md5(path, md5):
-                fault = ValueError(f'{path!r} is not that of the official release (its md5 is not {md5}). If it is a '
+                error = ValueError(f'{path!r} is not that of the official release (its md5 is not {md5}). If it is a '
                                    'part of the data set, set check_md5=False; else remove it and set download=True')
             else:
                 continue
             if self.download:
                 return False
-            raise fault
+            raise error
         return True
 
 
 @DATASETS.register_module()
 class CIFAR100(CIFAR10, cifar.CIFAR100):
-    """mmpretrain's CIFAR-100, with the options of :class:`CIFAR10`; ``cifar-100-python`` lies in ``data_root``."""
+    """mmpretrain's CIFAR-100 with the options of :class:`CIFAR10`; ``data_root`` contains ``cifar-100-python``."""

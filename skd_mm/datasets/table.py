@@ -1,4 +1,4 @@
-"""Tables that scikit-learn brings along, for distillation of what is no image."""
+"""Tables of scikit-learn, for distillation without images."""
 
 from typing import Any
 
@@ -13,22 +13,22 @@ _TABLES = ('breast_cancer', 'digits', 'iris', 'wine')
 
 @DATASETS.register_module()
 class SklearnTable(BaseDataset):
-    """Rows of one of scikit-learn's small tables with their classes; nothing is downloaded.
+    """Rows of one of scikit-learn's small tables with their classes, without a download.
 
-    So that everything made for images takes it, a row is an image of one pixel, with a channel for each column; columns
-    are standardised by the training rows. Every fourth row of each class, in an order drawn from the seed, is for
-    testing.
+    A row is an image of one pixel with a channel for each column, so that pipelines and models for images apply.
+    Columns are standardised with the statistics of the training rows. Every fourth row of each class, in a seeded
+    random order, belongs to the test split.
 
     Args:
         table: ``'breast_cancer'`` (30 columns, 2 classes), ``'digits'`` (64, 10), ``'iris'`` (4, 3) or ``'wine'``
             (13, 3).
-        split: ``'train'`` or ``'test'``.
-        seed: Of the split. Defaults to 0.
+        split: ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        seed: Seed of the split. Defaults to 0.
         **kwargs: Arguments of mmpretrain's ``BaseDataset``, such as ``pipeline``.
 
     Raises:
         ImportError: scikit-learn is not installed.
-        ValueError: There is no such table or split.
+        ValueError: The table or the split is unknown.
 
     Example:
         >>> train_dataloader = dict(dataset=dict(type='skd_mm.SklearnTable', table='wine', split='train'))
@@ -49,7 +49,7 @@ class SklearnTable(BaseDataset):
         super().__init__(ann_file='', metainfo=dict(classes=tuple(map(str, self.table.target_names))), **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """The rows of the split."""
+        """Return the rows of the split."""
         classes = self.table.target
         order = np.random.RandomState(derive_seed('table', self.seed)).permutation(len(classes))
         rank = np.zeros(len(classes), int)

@@ -11,24 +11,23 @@ from skd_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ResizeMask(Resize):
-    """``Resize`` with a choice of how the label is resized.
+    """``Resize`` with a choice of the interpolation of labels.
 
-    The published code of SKD (arXiv 1911.06786) resizes labels as it does images, bilinearly: between a sky (0) and a
-    car (8) it invents rows of poles and trees, and even a perfect predictor no longer scores 1. Left at its default,
-    this is mmsegmentation's ``Resize``; ``'bilinear'`` is for runs that must be as theirs were.
+    The published code of SKD (arXiv 1911.06786) resizes labels bilinearly, like images. That creates rows of poles and
+    trees between a sky (0) and a car (8), and even a perfect predictor scores less than 1. By default, this is
+    mmsegmentation's ``Resize``; ``'bilinear'`` serves the reproduction of the authors' runs.
 
-    The ignored label takes part under the id that it has in the files, so that nothing outside the classes is invented.
+    Bilinear interpolation uses the id that the ignored label has in the files, so that all results are valid ids.
 
     Args:
         seg_interpolation: ``'nearest'`` or ``'bilinear'``. Defaults to ``'nearest'``.
-        ignore_index: The label that is ignored. Defaults to 255.
-        ignore_id: Its id in the label files. Defaults to the one that the data set's ``label_map`` ignores
+        ignore_index: Label of ignored pixels. Defaults to 255.
+        ignore_id: Its id in the label files. Defaults to None, the one that the data set's ``label_map`` ignores
             (11 in CamVid).
         **kwargs: As for mmsegmentation's ``Resize``: ``scale=(width, height)``, ``scale_factor``, ``keep_ratio`` ...
 
     Raises:
-        ValueError: ``seg_interpolation`` is something else; or a label has ignored pixels whose id in the file is
-            not known.
+        ValueError: ``seg_interpolation`` is unknown; or a label has ignored pixels whose id in the files is unknown.
     """
 
     def __init__(self,
@@ -46,7 +45,7 @@ class ResizeMask(Resize):
         self.ignore_id = ignore_id
 
     def _resize_seg(self, results: dict) -> None:
-        """Resizes the labels that ``results['seg_fields']`` names, (H, W) uint8 each, to ``results['scale']``."""
+        """Resize the labels in ``results['seg_fields']``, ``[H, W]`` uint8 each, to ``results['scale']``."""
         if self.seg_interpolation == 'nearest':
             super()._resize_seg(results)
             return
@@ -65,8 +64,8 @@ class ResizeMask(Resize):
         if len(ids) == 1:
             return ids[0]
         if (results[key] == self.ignore_index).any():
-            raise ValueError(f"ResizeMask: {results.get('seg_map_path', key)} has ignored pixels, and the data set "
-                             f'ignores {len(ids)} ids; give ignore_id, the one that they take part under')
+            raise ValueError(f"ResizeMask: {results.get('seg_map_path', key)} has ignored pixels, but the data set "
+                             f'ignores {len(ids)} ids; set ignore_id to the one to interpolate with')
         return self.ignore_index  # nothing is ignored
 
     def __repr__(self) -> str:

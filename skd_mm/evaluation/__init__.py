@@ -1,4 +1,4 @@
-"""What a validation measures beyond OpenMMLab's metrics."""
+"""Metrics that OpenMMLab lacks."""
 
 from .boundary import BoundaryMetric
 from .per_class import PerClassAccuracy, PerClassIoUMetric

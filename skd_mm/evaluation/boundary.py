@@ -1,4 +1,4 @@
-"""How well the boundaries of segments are predicted."""
+"""Metrics of the boundaries of segments."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,22 +14,22 @@ from skd_mm.registry import METRICS
 class BoundaryMetric(BaseMetric):
     """mIoU near the boundaries of segments, in two definitions.
 
-    - ``boundary/trimap_mIoU``: the mIoU of the pixels in a band around the boundaries of the ground truth: those with
-      two labels within ``width`` pixels of them, horizontally, vertically and diagonally (Kohli et al., IJCV 2009,
-      Sec. 5). Unlabelled pixels count neither as pixels nor as a label.
-    - ``boundary/boundary_mIoU``: the boundary IoU of Cheng et al., arXiv 2103.16562, Eq. 2, of each class over the data
-      set, and its mean. Prediction and ground truth of a class are each reduced to their pixels within a distance of
-      ``ratio`` times the diagonal of the image of their own contour, at least one pixel. The border of the image is
-      part of a contour, as in the authors' code.
+    - ``boundary/trimap_mIoU``: mIoU of the pixels in a band around the boundaries of the ground truth: those with two
+      labels within ``width`` pixels, horizontally, vertically or diagonally (Kohli et al., IJCV 2009, Sec. 5).
+      Unlabelled pixels count neither as pixels nor as a label.
+    - ``boundary/boundary_mIoU``: boundary IoU of Cheng et al., arXiv 2103.16562, Eq. 2, of each class over the data
+      set, and its mean. The prediction and the ground truth of a class are each reduced to the pixels near their own
+      contour: within ``ratio`` times the diagonal of the image, at least one pixel. The border of the image is part of
+      a contour, as in the authors' code.
 
-    In both the pixels of all images are summed before the division, and classes that occur in neither prediction nor
-    ground truth are left out of the mean. Values are in percent.
+    Both sum the pixels of all images before the division. The mean excludes classes that occur in neither prediction
+    nor ground truth. Values are in percent.
 
     Args:
         width: Half the width of the band, in pixels. Defaults to 5.
-        ratio: Distance from the contour by the diagonal of the image; the authors have 0.02, and 0.005 for Cityscapes.
-            Defaults to 0.02.
-        ignore_index: Pixels of this label are left out. Defaults to 255.
+        ratio: Distance from the contour, relative to the diagonal of the image; the authors use 0.02, and 0.005 for
+            Cityscapes. Defaults to 0.02.
+        ignore_index: Label of ignored pixels. Defaults to 255.
         **kwargs: As for MMEngine's ``BaseMetric``.
 
     Raises:
@@ -44,7 +44,7 @@ class BoundaryMetric(BaseMetric):
     def __init__(self, width: int = 5, ratio: float = 0.02, ignore_index: int = 255, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ValueError(f'BoundaryMetric: `width` must be a whole number of pixels from 1 on, not {width!r}')
+            raise ValueError(f'BoundaryMetric: `width` must be a positive integer, not {width!r}')
         if not ratio > 0:
             raise ValueError(f'BoundaryMetric: `ratio` must be positive, not {ratio!r}')
         self.width = width
@@ -52,12 +52,12 @@ class BoundaryMetric(BaseMetric):
         self.ignore_index = ignore_index
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the predictions of a batch.
+        """Collect the areas of a batch.
 
         Args:
             data_batch: Not used.
-            data_samples: What mmsegmentation's models give: ``pred_sem_seg`` and ``gt_sem_seg``, each with ``data`` of
-                (1, H, W).
+            data_samples: Output of mmsegmentation's models: ``pred_sem_seg`` and ``gt_sem_seg``, each with ``data``
+                ``[1, H, W]``.
         """
         classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
@@ -71,13 +71,13 @@ class BoundaryMetric(BaseMetric):
             self.results.append(areas)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Averages over the classes, after the sum over the images of all processes.
+        """Compute both metrics over the images of all processes.
 
         Args:
-            results: What :meth:`process` collected.
+            results: Output of :meth:`process`.
 
         Returns:
-            ``trimap_mIoU`` and ``boundary_mIoU`` in percent; not a number if there are no such pixels at all.
+            ``trimap_mIoU`` and ``boundary_mIoU`` in percent; NaN if there are no such pixels.
         """
         names = ('trimap_mIoU', 'boundary_mIoU')
         return {name: _mean_iou(np.sum([areas[i] for areas in results], axis=0)) for i, name in enumerate(names)}
@@ -87,8 +87,8 @@ def trimap(label: np.ndarray, valid: np.ndarray, width: int) -> np.ndarray:
     """Return which pixels lie in a band around the boundaries between labels.
 
     Args:
-        label: ``[H, W]``, whole numbers from 0 to 65533 where they are valid.
-        valid: ``[H, W]``, False for pixels that do not count.
+        label: ``[H, W]``, integers from 0 to 65533 if valid.
+        valid: ``[H, W]``, False for ignored pixels.
         width: Half the band's width.
 
     Returns:
@@ -101,11 +101,11 @@ def trimap(label: np.ndarray, valid: np.ndarray, width: int) -> np.ndarray:
 
 
 def mask_boundary(mask: np.ndarray, distance: int) -> np.ndarray:
-    """Return the pixels of a mask that are near its contour, the border of the image being part of it.
+    """Return the pixels of a mask that are near its contour, which includes the border of the image.
 
     Args:
         mask: ``[H, W]``, booleans.
-        distance: How near, in pixels along the axes and diagonals; 1 leaves those that touch the outside.
+        distance: Largest distance, in pixels along the axes and diagonals; 1 keeps the pixels that touch the outside.
 
     Returns:
         ``[H, W]``, booleans.
@@ -116,22 +116,25 @@ def mask_boundary(mask: np.ndarray, distance: int) -> np.ndarray:
 
 def _areas(predicted: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
     """Intersection and union of each class, ``[2, K]``, over pixels that all have a valid label."""
-    both = np.bincount(label[predicted == label], minlength=classes)[:classes]
-    one, other = (np.bincount(side[(side >= 0) & (side < classes)], minlength=classes) for side in (predicted, label))
-    return np.stack([both, one + other - both])
+    intersection = np.bincount(label[predicted == label], minlength=classes)[:classes]
+    predicted_area, label_area = (
+        np.bincount(ids[(ids >= 0) & (ids < classes)], minlength=classes) for ids in (predicted, label))
+    return np.stack([intersection, predicted_area + label_area - intersection])
 
 
 def _boundary_areas(predicted: np.ndarray, label: np.ndarray, classes: int, distance: int) -> np.ndarray:
-    """The same of the boundaries of each class's masks."""
+    """Intersection and union of the boundaries of each class's masks, ``[2, K]``."""
     areas = np.zeros((2, classes), np.int64)
     for k in np.union1d(predicted, label):
         if 0 <= k < classes:
-            one, other = (mask_boundary(side == k, distance) for side in (predicted, label))
+            one, other = (mask_boundary(ids == k, distance) for ids in (predicted, label))
             areas[:, k] = np.count_nonzero(one & other), np.count_nonzero(one | other)
     return areas
 
 
 def _mean_iou(areas: np.ndarray) -> float:
-    both, either = areas
-    seen = either > 0
-    return round(100 * float((both[seen] / either[seen]).mean()), 2) if seen.any() else float('nan')
+    intersection, union = areas
+    present = union > 0
+    if not present.any():
+        return float('nan')
+    return round(100 * float((intersection[present] / union[present]).mean()), 2)

@@ -1,4 +1,4 @@
-"""The IoU that the authors of SKD report."""
+"""IoU as reported by the authors of SKD."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,19 +13,19 @@ from skd_mm.registry import METRICS
 class PerImageIoU(BaseMetric):
     """IoU per image and class, averaged over classes and then over images, as in SKD's published code.
 
-    A class that an image has neither in its label nor in its prediction counts as 1, so an image with few classes
-    scores high whatever is predicted; one that is predicted where it is absent counts as 0.
+    A class that occurs neither in the label nor in the prediction of an image counts as 1, so an image with few classes
+    scores high whatever the prediction. A class that is only in the prediction counts as 0.
 
-    **The result is not comparable with mIoU**, which mmsegmentation's ``IoUMetric`` gives: that sums the pixels of all
-    images before it divides. It is here to stand beside the numbers of SKD (arXiv 1911.06786), and only for runs that
-    follow their other choices too: labels resized bilinearly (``ResizeMask``), unlabelled as a twelfth class
-    (``CamVidDataset`` with all twelve names in ``metainfo``) that is not averaged over (``num_classes=11``). A perfect
-    predictor then scores 83.41 on CamVid's validation split and 67.22 on its test split.
+    **The result is not comparable with mIoU** of mmsegmentation's ``IoUMetric``, which sums the pixels of all images
+    before the division. It serves comparisons with the numbers of SKD (arXiv 1911.06786), for runs that follow the
+    authors' other choices too: labels resized bilinearly (``ResizeMask``), and unlabelled as a twelfth class
+    (``CamVidDataset`` with all twelve names in ``metainfo``) that is not part of the average (``num_classes=11``). A
+    perfect predictor then scores 83.41 on CamVid's validation split and 67.22 on its test split.
 
     Args:
-        num_classes: Averages over the first so many classes. Defaults to all.
-        ignore_index: Pixels of this label are left out. Theirs has no such label. Defaults to 255.
-        smooth: Added to both sides of each division; theirs is the default, 1e-6.
+        num_classes: Number of classes to average over, the first ones. Defaults to None, all classes.
+        ignore_index: Label of ignored pixels; the authors' code has none. Defaults to 255.
+        smooth: Added to numerator and denominator. Defaults to 1e-6, as in the authors' code.
         **kwargs: As for MMEngine's ``BaseMetric``.
     """
 
@@ -40,12 +40,12 @@ class PerImageIoU(BaseMetric):
         self.smooth = smooth
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the predictions of a batch.
+        """Collect the IoUs of a batch.
 
         Args:
             data_batch: Not used.
-            data_samples: What mmsegmentation's models give: ``pred_sem_seg`` and ``gt_sem_seg``, each with ``data`` of
-                (1, H, W).
+            data_samples: Output of mmsegmentation's models: ``pred_sem_seg`` and ``gt_sem_seg``, each with ``data``
+                ``[1, H, W]``.
         """
         for sample in data_samples:
             predicted = sample['pred_sem_seg']['data'].squeeze(0)
@@ -53,30 +53,30 @@ class PerImageIoU(BaseMetric):
             self.results.append(self.image_iou(predicted, label))
 
     def image_iou(self, predicted: torch.Tensor, label: torch.Tensor) -> list[float]:
-        """The IoU of each class on one image.
+        """Return the IoU of each class on one image.
 
         Args:
-            predicted: (H, W), ids of the classes.
-            label: (H, W), ids of the classes or ``ignore_index``.
+            predicted: ``[H, W]``, class indices.
+            label: ``[H, W]``, class indices or ``ignore_index``.
 
         Returns:
-            One number for each class that is averaged over.
+            One number per class of the average.
         """
         classes = len(self.dataset_meta['classes']) if self.num_classes is None else self.num_classes
-        known = label != self.ignore_index
-        predicted, label = predicted[known].long(), label[known].long()
-        both = torch.bincount(label[predicted == label], minlength=classes)[:classes]
-        of_prediction, of_label = (torch.bincount(x, minlength=classes)[:classes] for x in (predicted, label))
-        either = of_prediction + of_label - both
-        return ((both + self.smooth) / (either + self.smooth)).tolist()
+        valid = label != self.ignore_index
+        predicted, label = predicted[valid].long(), label[valid].long()
+        intersection = torch.bincount(label[predicted == label], minlength=classes)[:classes]
+        predicted_area, label_area = (torch.bincount(ids, minlength=classes)[:classes] for ids in (predicted, label))
+        union = predicted_area + label_area - intersection
+        return ((intersection + self.smooth) / (union + self.smooth)).tolist()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Averages over the images of all processes.
+        """Average over the images of all processes.
 
         Args:
-            results: What :meth:`process` collected.
+            results: Output of :meth:`process`.
 
         Returns:
-            ``per_image_IoU`` in percent, as mmsegmentation gives ``mIoU``.
+            ``per_image_IoU`` in percent.
         """
         return dict(per_image_IoU=round(100 * float(torch.tensor(results, dtype=torch.float64).mean()), 2))

@@ -1,4 +1,4 @@
-"""The measure of a phase that learns from features alone."""
+"""Metric of a phase without a task loss."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,18 +8,18 @@ from mmengine.evaluator import BaseMetric
 from skd_mm.registry import METRICS
 
 SPOT_LOSS = 'spot_loss'
-"""Name of the metric by which a phase without a task loss is evaluated."""
+"""Name of the metric of a phase without a task loss."""
 
 
 @METRICS.register_module()
 class SpotLossMetric(BaseMetric):
-    """The mean loss at the active spots over a data set.
+    """Mean loss of the active spots over a data set.
 
     SKD (arXiv 1911.06786) keeps the weights with the lowest validation loss of each stage.
 
     Args:
-        average: ``'samples'`` weighs every sample alike. ``'batches'`` is the mean of the batches' means, as in SKD's
-            published code; the two differ where the last batch is smaller.
+        average: ``'samples'`` weights all samples equally. ``'batches'`` is the mean of the batches' means, as in SKD's
+            published code; the two differ if the last batch is smaller. Defaults to ``'samples'``.
         **kwargs: As for MMEngine's ``BaseMetric``.
     """
 
@@ -32,27 +32,27 @@ class SpotLossMetric(BaseMetric):
         self.average = average
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the losses of a batch.
+        """Collect the losses of a batch.
 
         Args:
             data_batch: Not used.
-            data_samples: One ``dict(spot_losses={name: loss})`` a sample, from the distiller.
+            data_samples: One ``dict(spot_losses={name: loss})`` per sample, from the distiller.
         """
         for sample in data_samples:
             weight = 1.0 if self.average == 'samples' else 1 / len(data_samples)
             self.results.append((weight, sample['spot_losses']))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Averages over all samples of all processes.
+        """Average over the samples of all processes.
 
         Args:
-            results: What :meth:`process` collected.
+            results: Output of :meth:`process`.
 
         Returns:
-            ``spot_loss``, the sum over the spots, and ``spots.<name>.loss`` for each.
+            ``spot_loss``, the sum over the spots, and ``spots.<name>.loss`` for each spot.
         """
         total = sum(weight for weight, _ in results)
-        names = results[0][1]
-        metrics = {f'spots.{name}.loss': sum(weight * losses[name] for weight, losses in results) / total
-                   for name in names}
+        metrics = {}
+        for name in results[0][1]:
+            metrics[f'spots.{name}.loss'] = sum(weight * losses[name] for weight, losses in results) / total
         return {SPOT_LOSS: sum(metrics.values()), **metrics}

@@ -1,4 +1,4 @@
-"""Whether two images show the same identity: the measure of face recognition."""
+"""Verification: whether two images show the same identity, as in face recognition."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,31 +15,31 @@ from skd_mm.utils import did_you_mean
 
 @METRICS.register_module()
 class VerificationMetric(BaseMetric):
-    """Verification of pairs: two embeddings are said to be of one identity if their cosine is above a threshold.
+    """Verification of pairs: a pair is accepted as one identity if the cosine of its embeddings is above a threshold.
 
-    - ``verification/accuracy``, as on LFW (Huang et al., 2007, the protocol of View 2): the pairs are split into ten
-      folds; in each the threshold that is best on the other nine is applied; the mean over the folds, in %. It is taken
-      on as many pairs of two identities as of one.
-    - ``verification/TAR@FAR=x``, as on IJB-A: the share of the pairs of one identity that are accepted, in %, at the
-      lowest threshold at which no more than the share ``x`` of the pairs of two identities is. With fewer than
-      ``1 / x`` such pairs, that is at no false acceptance at all.
+    - ``verification/accuracy``, as on LFW (Huang et al., 2007, the protocol of View 2): the pairs are split into folds.
+      In each, the threshold is the best one of the other folds. The accuracy is averaged over the folds, in percent,
+      with as many negative pairs (two identities) as positive ones (one identity).
+    - ``verification/TAR@FAR=x``, as on IJB-A: the share of positive pairs that are accepted, in percent, at the lowest
+      threshold that accepts at most the share ``x`` of the negative pairs. With fewer than ``1 / x`` negative pairs,
+      that means no false acceptance at all.
 
     The data samples must have an ``embedding``, see :class:`skd_mm.models.EmbeddingClassifier`. SSKD (arXiv 1812.01819)
-    is evaluated on IJB-A; its protocol with templates of several images is not here.
+    is evaluated on IJB-A; its protocol with templates of several images is not implemented.
 
     Args:
-        pairs: A text file with a pair a line: two images as the ends of their paths, and 1 or 0 for the same identity
-            or not, separated by blanks. In the order in which they stand there they are split into folds. By default
-            all pairs of the data set, whose identity is the label (memory grows with the square of its size); of those
-            of two identities a random choice is used for the accuracy, as many as there are of one.
-        far: False acceptance rates. Defaults to 0.01 and 0.001.
-        folds: How many. Defaults to 10.
-        seed: Of the random choice. Defaults to 0.
+        pairs: A text file with one pair per line: two images, as ends of their paths, and 1 for one identity or 0 for
+            two, separated by blanks. The order of the lines determines the folds. Defaults to None, all pairs of the
+            data set, with the label as identity (memory grows with the square of its size); the accuracy then uses a
+            random choice of the negative pairs.
+        far: False acceptance rates. Defaults to (0.01, 0.001).
+        folds: Number of folds. Defaults to 10.
+        seed: Seed of the random choice. Defaults to 0.
         **kwargs: As for MMEngine's ``BaseMetric``.
 
     Raises:
-        ValueError: A rate is not in (0, 1), a line of the file is no pair, an image in it is not in the data set, or
-            there are too few pairs.
+        ValueError: A rate is not in (0, 1), a line of the file is not a pair, an image of a pair is not in the data
+            set, or there are too few pairs.
 
     Example:
         >>> val_evaluator = dict(type='skd_mm.VerificationMetric', pairs='lfw_pairs.txt')
@@ -60,32 +60,36 @@ class VerificationMetric(BaseMetric):
         self.seed = seed
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the embeddings of a batch.
+        """Collect the embeddings of a batch.
 
         Args:
             data_batch: Not used.
-            data_samples: With ``embedding``, ``[D]``; ``gt_label``, or ``img_path`` where pairs are given.
+            data_samples: The samples, with ``embedding`` ``[D]`` and ``gt_label``, or ``img_path`` if pairs are given.
 
         Raises:
             ValueError: There are no embeddings.
         """
         for sample in data_samples:
             if 'embedding' not in sample:
-                raise ValueError("VerificationMetric: the model's predictions have no `embedding`; a classifier of "
-                                 "type 'skd_mm.EmbeddingClassifier' gives them")
+                raise ValueError("VerificationMetric: the model's predictions have no `embedding`; use a classifier of "
+                                 "type 'skd_mm.EmbeddingClassifier'")
             label = int(sample['gt_label'].item()) if self.pairs is None else str(sample['img_path'])
             self.results.append((F.normalize(sample['embedding'].float(), dim=0).cpu(), label))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Measures on all images of all processes.
+        """Compute the metrics over the images of all processes.
 
         Args:
-            results: What :meth:`process` collected.
+            results: Output of :meth:`process`.
 
         Returns:
-            ``accuracy`` and one ``TAR@FAR=<rate>`` a rate, in %.
+            ``accuracy`` and a ``TAR@FAR=<rate>`` for each rate, in percent.
+
+        Raises:
+            ValueError: There are too few pairs, or an image of a pair is not in the data set.
         """
-        embeddings, labels = torch.stack([embedding for embedding, _ in results]), [label for _, label in results]
+        embeddings = torch.stack([embedding for embedding, _ in results])
+        labels = [label for _, label in results]
         if self.pairs is None:
             cosine, same = all_pairs(embeddings, labels)
             balanced = _balanced(same, self.seed)
@@ -101,27 +105,27 @@ class VerificationMetric(BaseMetric):
 
 
 def all_pairs(embeddings: Tensor, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Compares each image with each other one.
+    """Return the cosines of all pairs of images.
 
     Args:
-        embeddings: ``[N, D]``, of length 1.
+        embeddings: ``[N, D]``, normalised.
         labels: The identities.
 
     Returns:
-        The cosines ``[P]`` of the ``N (N - 1) / 2`` pairs, and whether each is of one identity.
+        The cosines ``[P]`` of the ``N (N - 1) / 2`` pairs, and whether each is of one identity, ``[P]``.
     """
     label = torch.tensor(labels)
-    one, other = torch.triu_indices(len(label), len(label), offset=1)
-    return (embeddings @ embeddings.t())[one, other], label[one] == label[other]
+    first, second = torch.triu_indices(len(label), len(label), offset=1)
+    return (embeddings @ embeddings.t())[first, second], label[first] == label[second]
 
 
 def fold_accuracy(cosine: Tensor, same: Tensor, folds: int) -> float:
-    """The accuracy at thresholds that were chosen on other pairs.
+    """Return the accuracy with thresholds chosen by cross-validation.
 
     Args:
         cosine: ``[P]``.
         same: ``[P]``, whether a pair is of one identity.
-        folds: How many consecutive parts.
+        folds: Number of folds, which are consecutive.
 
     Returns:
         The mean over the folds, in [0, 1].
@@ -136,88 +140,94 @@ def fold_accuracy(cosine: Tensor, same: Tensor, folds: int) -> float:
 
 
 def best_threshold(cosine: Tensor, same: Tensor) -> float:
-    """The threshold with the highest accuracy, half-way between the two cosines that it parts.
+    """Return the threshold with the highest accuracy, half-way between the two cosines that it separates.
 
     Args:
         cosine: ``[P]``.
         same: ``[P]``, whether a pair is of one identity.
 
     Returns:
-        The threshold; below or above all cosines where that is best.
+        The threshold; below or above all cosines if that is best.
     """
     cosine, order = cosine.double().sort(descending=True)
     edges = torch.cat([cosine[:1] + 1, cosine, cosine[-1:] - 1])
-    # Right are the accepted pairs of one identity, and the others of two: for 0, 1 .. P accepted ones.
+    # Number of correct decisions if the first 0, 1 .. P pairs are accepted, up to a constant.
     gain = torch.cat([torch.zeros(1), (2. * same[order] - 1).cumsum(0)])
-    gain[1:-1][cosine[:-1] == cosine[1:]] = -torch.inf  # equal ones cannot be parted
+    gain[1:-1][cosine[:-1] == cosine[1:]] = -torch.inf  # no threshold separates equal cosines
     accepted = int(gain.argmax())
     return ((edges[accepted] + edges[accepted + 1]) / 2).item()
 
 
 def true_acceptance(cosine: Tensor, same: Tensor, far: float) -> float:
-    """The true acceptance rate at a false acceptance rate.
+    """Return the true acceptance rate at a false acceptance rate.
 
     Args:
         cosine: ``[P]``.
         same: ``[P]``, whether a pair is of one identity.
-        far: How large a share of the pairs of two identities may be accepted.
+        far: Largest share of the pairs of two identities that may be accepted.
 
     Returns:
-        The share of the pairs of one identity that is accepted then, in [0, 1].
+        The share of the pairs of one identity that is accepted, in [0, 1].
     """
     impostors = cosine[~same].sort(descending=True).values
-    # Above the first one that may not be accepted any more. A product such as 0.29 * 100 is 28.999…
+    # The cosine of the first pair that must be rejected. A product such as 0.29 * 100 is 28.999…
     threshold = impostors[int(far * len(impostors) + 1e-9)]
     return (cosine[same] > threshold).float().mean().item()
 
 
 def read_pairs(path: str) -> list[tuple[str, str, bool]]:
-    """Reads a file of pairs.
+    """Read a file of pairs.
 
     Args:
-        path: A text file, a pair a line: two images and 1 (one identity) or 0.
+        path: A text file with one pair per line: two images and 1 (one identity) or 0 (two).
 
     Returns:
-        The pairs.
+        The pairs: two images, and whether they are of one identity.
 
     Raises:
-        ValueError: A line is no pair.
+        ValueError: A line is not a pair.
     """
     pairs = []
     for number, line in enumerate(Path(path).read_text().splitlines(), 1):
         fields = line.split()
-        if fields and (len(fields) != 3 or fields[2] not in ('0', '1')):
+        if not fields:
+            continue
+        if len(fields) != 3 or fields[2] not in ('0', '1'):
             raise ValueError(f'{path}, line {number}: a pair is two images and 0 or 1, not {line!r}')
-        if fields:
-            pairs.append((fields[0], fields[1], fields[2] == '1'))
+        pairs.append((fields[0], fields[1], fields[2] == '1'))
     return pairs
 
 
-def _named_pairs(embeddings: Tensor, paths: Sequence[str], pairs: Sequence[tuple[str, str, bool]]) -> tuple[Tensor,
-                                                                                                          Tensor]:
-    """The cosines of the pairs in a file, and whether each is of one identity."""
-    index: dict[str, list[int]] = {}
+def _named_pairs(embeddings: Tensor, paths: Sequence[str],
+                 pairs: Sequence[tuple[str, str, bool]]) -> tuple[Tensor, Tensor]:
+    """Return the cosines of given pairs, and whether each is of one identity."""
+    indices: dict[str, list[int]] = {}  # by every end of a path
     for i, path in enumerate(paths):
         parts = Path(path).parts
         for k in range(len(parts)):
-            index.setdefault('/'.join(parts[k:]), []).append(i)
-    for name in (name for one, other, _ in pairs for name in (one, other)):
-        if len(index.get(name, ())) != 1:
-            fault = f'of which the data set has {len(index[name])}' if name in index else (
-                f'which is not in the data set{did_you_mean(name, index)}')
-            raise ValueError(f'VerificationMetric: the pairs name {name!r}, {fault}')
-    ones = embeddings[[index[one][0] for one, _, _ in pairs]]
-    others = embeddings[[index[other][0] for _, other, _ in pairs]]
-    return (ones * others).sum(1), torch.tensor([same for *_, same in pairs])
+            indices.setdefault('/'.join(parts[k:]), []).append(i)
+
+    def find(name: str) -> int:
+        if name not in indices:
+            raise ValueError(f'VerificationMetric: the pairs name {name!r}, which is not in the data set'
+                             f'{did_you_mean(name, indices)}')
+        if len(indices[name]) > 1:
+            raise ValueError(f'VerificationMetric: the pairs name {name!r}, of which the data set has '
+                             f'{len(indices[name])}')
+        return indices[name][0]
+
+    first = embeddings[[find(name) for name, _, _ in pairs]]
+    second = embeddings[[find(name) for _, name, _ in pairs]]
+    return (first * second).sum(1), torch.tensor([same for *_, same in pairs])
 
 
 def _balanced(same: Tensor, seed: int) -> Tensor:
-    """Indices of as many pairs of two identities as of one, mixed."""
+    """Return the indices of equally many pairs of one and of two identities, shuffled."""
     generator = torch.Generator().manual_seed(seed)
+    positive, negative = same.nonzero().flatten(), (~same).nonzero().flatten()
+    size = min(len(positive), len(negative))
     chosen = []
-    kinds = [pairs.nonzero().flatten() for pairs in (same, ~same)]
-    size = min(map(len, kinds))
-    for kind in kinds:
-        chosen.append(kind[torch.randperm(len(kind), generator=generator)[:size]])
-    both = torch.cat(chosen)
-    return both[torch.randperm(len(both), generator=generator)]
+    for pairs in (positive, negative):
+        chosen.append(pairs[torch.randperm(len(pairs), generator=generator)[:size]])
+    balanced = torch.cat(chosen)
+    return balanced[torch.randperm(len(balanced), generator=generator)]

@@ -1,4 +1,4 @@
-"""Networks that OpenMMLab lacks: those of SKD and LW-KD, and the CIFAR networks that distillation is compared on."""
+"""Networks that OpenMMLab lacks: those of SKD and LW-KD, and the CIFAR networks of distillation benchmarks."""
 
 from .backbones import (
     CIFARVGG,

@@ -1,4 +1,4 @@
-"""The discriminator of structured knowledge distillation."""
+"""Discriminator of structured knowledge distillation."""
 
 import itertools
 
@@ -14,7 +14,7 @@ OBJECTIVES = ('hinge', 'wgan-gp')
 
 
 class SelfAttention(nn.Module):
-    """Attention of each position to all others, as in SAGAN (Zhang et al., arXiv 1805.08318, Sec. 3).
+    """Self-attention over all positions, as in SAGAN (Zhang et al., arXiv 1805.08318, Sec. 3).
 
     ``y = γ · V softmax(Qᵀ K)ᵀ + x`` with 1×1 convolutions to C / 8 channels for ``Q`` and ``K`` and to C for ``V``, the
     softmax over the keys without scaling, and ``γ`` starting at 0.
@@ -31,7 +31,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Adds to each position what the others have.
+        """Add attention to a feature.
 
         Args:
             feature: ``[B, C, H, W]``.
@@ -47,34 +47,34 @@ class SelfAttention(nn.Module):
 
 @MODELS.register_module()
 class HolisticDiscriminator(BaseModule):
-    """Scores how much a map of raw logits looks like the teacher's; it sees neither the image nor labels.
+    """Scores how much a map of raw logits resembles the teacher's; its input is neither the image nor labels.
 
     BN of the logits → ``depth`` × [4×4 convolution of stride 2 with spectral norm, LeakyReLU(0.1)], of ``channels``,
     twice, four times … as many channels, with self-attention after the last two → 4×4 convolution to one score. Liu et
-    al., arXiv 1903.04197, Sec. 3.3, in the form of the authors' code, which is not conditioned on the image, contrary
-    to the text of the paper. The power iteration of spectral norm is PyTorch's.
+    al., arXiv 1903.04197, Sec. 3.3, as in the authors' code, which is not conditioned on the image, contrary to the
+    text of the paper. The power iteration of spectral norm is PyTorch's.
 
-    The last convolution needs 4 × 4 positions, so that the logits must have ``4 · 2^depth`` on each side: 64 with the
-    four layers of the published code, which has logits of 65 × 65; take 3 layers for 45 × 45. Smaller maps are padded
-    with zeros, after BN, up to that size.
+    The last convolution needs 4 × 4 positions, so the logits must have ``4 · 2^depth`` on each side: 64 with the four
+    layers of the published code, whose logits are 65 × 65; use 3 layers for 45 × 45. Smaller maps are zero-padded to
+    that size after BN.
 
     Args:
-        num_classes: How many classes, ``K``; filled in by the spot.
+        num_classes: Number of classes, ``K``; set by the spot.
         channels: Width of the first layer. Defaults to 64.
-        depth: How many layers halve the resolution. Defaults to 4.
+        depth: Number of layers that halve the resolution. Defaults to 4.
         objective: ``'hinge'``, as in CIRKD's code (arXiv 2204.06986), or ``'wgan-gp'``, the authors' choice, whose
             penalty needs a third pass of the discriminator and is differentiated twice. Defaults to ``'hinge'``.
         penalty: Weight of the gradient penalty of ``'wgan-gp'``. Defaults to 10.
 
     Raises:
-        ValueError: There is no layer, or another objective.
+        ValueError: ``depth`` is not positive, or the objective is unknown.
     """
 
     def __init__(self, num_classes: int, channels: int = 64, depth: int = 4, objective: str = 'hinge',
                  penalty: float = 10.0) -> None:
         super().__init__()
         if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-            raise ValueError(f'HolisticDiscriminator: `depth` must be a whole number from 1 on, not {depth!r}')
+            raise ValueError(f'HolisticDiscriminator: `depth` must be a positive integer, not {depth!r}')
         if objective not in OBJECTIVES:
             raise ValueError(f'HolisticDiscriminator: `objective` must be one of {OBJECTIVES}, not {objective!r}')
         self.objective = objective
@@ -90,13 +90,13 @@ class HolisticDiscriminator(BaseModule):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Scores maps of logits.
+        """Score maps of logits.
 
         Args:
             logits: ``[B, K, H, W]``.
 
         Returns:
-            ``[B, 1, H', W']``, higher for what looks like the teacher's; 1 × 1 for 64 × 64 at ``depth=4``.
+            ``[B, 1, H', W']``, higher if the logits resemble the teacher's; 1 × 1 for 64 × 64 at ``depth=4``.
         """
         logits = self.norm(logits)
         missing = [max(0, self.min_size - side) for side in logits.shape[2:]]

@@ -1,4 +1,4 @@
-"""Teachers that look at the label and not at the image."""
+"""Teachers whose predictions depend on the label instead of the image."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from skd_mm.utils import DeferredChecks, did_you_mean, label_of
 
 
 class Bank(nn.Module):
-    """Rows of logits for every class, of which one is drawn for a label.
+    """Several rows of logits for each class, one of which is sampled for a label.
 
     Args:
-        num_classes: How many classes, ``K``.
-        rows: Rows of each class, ``m``.
-        ignore_index: The label of pixels that do not count; they get some row. Defaults to 255.
-        mean_at: Instead of a row, the mean of the distributions of a class, softened at this temperature. None (the
-            default) draws.
-        permutation: Seed of a permutation ``π``: class ``k`` is played by class ``π(k)`` of the rows, and by that of
-            their columns. None (the default) for none.
+        num_classes: Number of classes, ``K``.
+        rows: Number of rows per class, ``m``.
+        ignore_index: Label of ignored pixels, whose logits are arbitrary. Defaults to 255.
+        mean_at: Temperature at which to average the softened distributions of a class; the mean replaces the sampled
+            row. Defaults to None, sampling.
+        permutation: Seed of a permutation ``π`` of both the rows and their columns: class ``k`` gets the rows of class
+            ``π(k)``. Defaults to None, no permutation.
 
     Attributes:
-        logits: ``[K, m, K]``, what a checkpoint holds.
+        logits: ``[K, m, K]``, the content of a checkpoint.
     """
 
     def __init__(self, num_classes: int, rows: int, ignore_index: int = 255, mean_at: float | None = None,
@@ -49,24 +49,23 @@ class Bank(nn.Module):
         self.register_load_state_dict_post_hook(lambda bank, keys: bank.prepare())
 
     def prepare(self) -> None:
-        """Makes the means of the rows, if these are wanted; also called behind each load."""
+        """Compute the means of the rows if ``mean_at`` is set; also called after loading a checkpoint."""
         if self.mean_at is not None:
             logs = (self.logits / self.mean_at).log_softmax(-1)
             mean = logs.logsumexp(1, keepdim=True) - math.log(logs.shape[1])
             self.means = self.mean_at * mean  # the logits whose softened distribution is the mean
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Draws a row for each class and sample.
+        """Sample a row for each class and image.
 
         Args:
-            labels: ``[B]``, or ``[B, H, W]`` for dense predictions, where all pixels of a class in an image have the
-                same row.
+            labels: ``[B]``, or ``[B, H, W]`` for dense predictions; all pixels of a class in an image get the same row.
 
         Returns:
             Logits ``[B, K]`` or ``[B, K, H, W]``.
 
         Raises:
-            ValueError: A label is no class of the bank. On an accelerator this is reported with the next batch.
+            ValueError: A label is not a class of the bank. On an accelerator this is reported with the next batch.
         """
         self._checks.check()
         table = self.logits if self.means is None else self.means
@@ -82,31 +81,31 @@ class Bank(nn.Module):
         labels = labels.clamp(0, classes - 1)
         if rows > 1:
             # From the global generator, whose state is a function of the step and the process.
-            draws = torch.randint(rows, (len(labels), classes), device=labels.device)
-            draws = draws.gather(1, labels.flatten(1) if labels.dim() > 1 else labels[:, None]).view_as(labels)
+            per_class = torch.randint(rows, (len(labels), classes), device=labels.device)
+            row = per_class.gather(1, labels.reshape(len(labels), -1)).view_as(labels)
         else:
-            draws = torch.zeros_like(labels)
+            row = torch.zeros_like(labels)
         if self.order is None:
-            return table[labels, draws].movedim(-1, 1)
-        return table[self.order[labels], draws][..., self.order].movedim(-1, 1)
+            return table[labels, row].movedim(-1, 1)
+        return table[self.order[labels], row][..., self.order].movedim(-1, 1)
 
 
 class LabelTeacher(BaseModel):
-    """A teacher whose logits depend on the label alone; its one module, for spots to name, is ``bank``.
+    """A teacher whose logits depend on the label only; its module for spots is ``bank``.
 
     Args:
-        bank: What it reads.
-        stride: For dense predictions: how many pixels of the label, in each direction, a position of the student's
-            logits has. None (the default) for one label an image.
+        bank: Its logits.
+        stride: For dense predictions, the stride of the student's logits in pixels of the label. Defaults to None, one
+            label per image.
 
     Attributes:
-        num_classes: How many classes it knows.
-        random: Whether its answer to a sample is another one each time, so that it cannot be kept.
+        num_classes: Number of classes.
+        random: Whether its logits for a sample differ each time, so that they cannot be cached.
     """
 
     def __init__(self, bank: Bank, stride: int | None = None) -> None:
         super().__init__()
-        self.data_preprocessor = None  # there is no image that it would want in another form
+        self.data_preprocessor = None  # it does not use the image
         if stride is not None and stride < 1:
             raise ValueError(f'model.teacher: `stride` must be 1 or more, not {stride}')
         self.stride = stride
@@ -115,11 +114,11 @@ class LabelTeacher(BaseModel):
         self.random = bank.means is None and bank.logits.shape[1] > 1
 
     def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor') -> Tensor:
-        """Looks the labels up.
+        """Return the logits of the labels.
 
         Args:
-            inputs: ``[B, C, H, W]``; only its size is looked at.
-            data_samples: One data sample an image, with its label. Without them all are of class 0.
+            inputs: ``[B, C, H, W]``; only its size is used.
+            data_samples: One data sample per image, with its label. Defaults to None: every label is class 0.
             mode: ``'tensor'``.
 
         Returns:
@@ -128,46 +127,53 @@ class LabelTeacher(BaseModel):
         Raises:
             ValueError: An image has no label, or several.
         """
+        dense = self.stride is not None
         if data_samples is None:
-            shape = inputs.shape[:1] if self.stride is None else (len(inputs), *inputs.shape[2:])
+            shape = (len(inputs), *inputs.shape[2:]) if dense else inputs.shape[:1]
             labels = torch.zeros(shape, dtype=torch.long, device=inputs.device)
         else:
-            dims = 0 if self.stride is None else 2
-            found = [label for label in map(label_of, data_samples) if label is not None and label.dim() == dims]
-            if len(found) < len(data_samples):
-                kind = 'label an image (an image that is mixed of several has more)' if self.stride is None else \
-                    'map of labels an image'
-                raise ValueError(f'model.teacher: a {type(self).__name__} needs one {kind}')
-            labels = torch.stack(found).to(inputs.device)
+            labels = self._stack_labels(data_samples).to(inputs.device)
         if self.stride is not None:
             labels = resize_labels(labels, [-(-size // self.stride) for size in labels.shape[1:]])
         return self.bank(labels)
 
+    def _stack_labels(self, data_samples: Sequence[Any]) -> Tensor:
+        dims, needed = 0, 'label per image (an image mixed from several has more)'
+        if self.stride is not None:
+            dims, needed = 2, 'label map per image'
+        labels = []
+        for sample in data_samples:
+            label = label_of(sample)
+            if label is None or label.dim() != dims:
+                raise ValueError(f'model.teacher: {type(self).__name__} needs one {needed}')
+            labels.append(label)
+        return torch.stack(labels)
+
 
 @MODELS.register_module()
 class TargetBank(LabelTeacher):
-    """LW-KD's soft targets: logits that a lightweight teacher gave for synthetic images, a bank of them for each class.
+    """LW-KD's soft targets: for each class, a bank of logits that a lightweight teacher predicted for synthetic images.
 
-    For an image of class ``y`` it gives a random row of ``Z[y]``. The network that made the rows never sees the
-    student's images, and never runs while the student learns. That a lightweight teacher, trained on synthetic data,
-    generates the soft targets is from LW-KD's abstract (arXiv 2005.09163); the bank, how a target is drawn from it, and
-    all options are this project's design.
+    For an image of class ``y`` it returns a random row of ``Z[y]``. The network that predicted the rows never sees the
+    student's images, and does not run while the student is trained. LW-KD's abstract (arXiv 2005.09163) says that a
+    lightweight teacher, trained on synthetic data, generates the soft targets; the bank, the sampling and all options
+    are this project's design.
 
-    Its checkpoint is made by a ``prelude``, see :mod:`skd_mm.engine.prelude`.
+    A ``prelude`` makes its checkpoint, see :mod:`skd_mm.engine.prelude`.
 
     Args:
-        num_classes: How many classes, ``K``, from 2 on.
-        rows: Rows of each class, ``m``. Defaults to 100.
-        target: ``'sampled'``, or ``'mean'``: the mean of the class's softened distributions, with which the gradient of
-            the KD loss is what it is with ``'sampled'`` in expectation. Defaults to ``'sampled'``.
-        temperature: At which they are softened for the mean; that of the spot's loss. Defaults to 4.
+        num_classes: Number of classes, ``K``, at least 2.
+        rows: Number of rows per class, ``m``. Defaults to 100.
+        target: ``'sampled'``, or ``'mean'``: the mean of the class's softened distributions, with which the KD loss has
+            the expected gradient of ``'sampled'``. Defaults to ``'sampled'``.
+        temperature: Temperature at which to soften them for the mean; that of the spot's loss. Defaults to 4.
         permutation: Seed of a permutation of the synthetic classes, in rows and columns, so that the highest logit
-            stays where it belongs: a control, for the numbers mean nothing. None (the default) for none.
+            remains that of the label: a control experiment. Defaults to None, no permutation.
         stride: For dense predictions, see :class:`LabelTeacher`.
-        ignore_index: The label of pixels that do not count. Defaults to 255.
+        ignore_index: Label of ignored pixels. Defaults to 255.
 
     Raises:
-        ValueError: A number or a name makes no sense.
+        ValueError: A number or a name is invalid.
 
     Example:
         >>> model = dict(
@@ -184,27 +190,27 @@ class TargetBank(LabelTeacher):
         if target not in ('sampled', 'mean'):
             raise ValueError(f"TargetBank: `target` must be 'sampled' or 'mean', not {target!r}"
                              f"{did_you_mean(target, ('sampled', 'mean'))}")
-        super().__init__(Bank(num_classes, rows, ignore_index, temperature if target == 'mean' else None, permutation),
-                         stride)
+        mean_at = temperature if target == 'mean' else None
+        super().__init__(Bank(num_classes, rows, ignore_index, mean_at, permutation), stride)
         self.rows = rows
 
 
 @MODELS.register_module()
 class VirtualTeacher(LabelTeacher):
-    """Tf-KD reg's virtual teacher: the right class has probability ``correct``, the others share the rest.
+    """Virtual teacher of Tf-KD reg: the correct class has probability ``correct``, the others share the rest.
 
     "Revisit Knowledge Distillation: a Teacher-free Framework", arXiv 1909.11723. Its logits are the logarithms of the
-    probabilities, so that a loss at temperature 1 sees these, and one at a higher temperature sees them softened; that
-    reading is this project's.
+    probabilities: a loss at temperature 1 sees the probabilities, one at a higher temperature sees them softened. This
+    is our interpretation of the paper.
 
     Args:
-        num_classes: How many classes, from 2 on.
-        correct: Probability of the right class, in (1 / num_classes, 1). Defaults to 0.99.
+        num_classes: Number of classes, at least 2.
+        correct: Probability of the correct class, in (1 / num_classes, 1). Defaults to 0.99.
         stride: For dense predictions, see :class:`LabelTeacher`.
-        ignore_index: The label of pixels that do not count. Defaults to 255.
+        ignore_index: Label of ignored pixels. Defaults to 255.
 
     Raises:
-        ValueError: A number makes no sense.
+        ValueError: A number is invalid.
 
     Example:
         >>> teacher = dict(type='skd_mm.VirtualTeacher', num_classes=100)
@@ -217,12 +223,11 @@ class VirtualTeacher(LabelTeacher):
         if not 1 / num_classes < correct < 1:
             raise ValueError(f'VirtualTeacher: `correct` must be between 1 / {num_classes} and 1, not {correct}')
         super().__init__(Bank(num_classes, 1, ignore_index), stride)
-        right = torch.eye(num_classes, dtype=torch.bool)
+        is_correct = torch.eye(num_classes, dtype=torch.bool)
         rest = (1 - correct) / (num_classes - 1)
-        self.bank.logits.copy_(torch.where(right, math.log(correct), math.log(rest))[:, None])
+        self.bank.logits.copy_(torch.where(is_correct, math.log(correct), math.log(rest))[:, None])
 
 
 def _require_classes(name: str, num_classes: int) -> None:
     if not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(f'{name}: `num_classes` must be a whole number from 2 on, not {num_classes!r}: with one class '
-                         'there is nothing to tell apart')
+        raise ValueError(f'{name}: `num_classes` must be an integer of at least 2, not {num_classes!r}')

@@ -1,8 +1,8 @@
-"""The one rule by which the networks of this package are made thinner."""
+"""Width factors of networks."""
 
 
 def scale_channels(channels: int, width: float) -> int:
-    """Scales a number of channels by a width factor, refusing what is not a whole number.
+    """Scale a number of channels by a width factor.
 
     Args:
         channels: Channels of the network at width 1.
@@ -12,10 +12,10 @@ def scale_channels(channels: int, width: float) -> int:
         ``channels * width``.
 
     Raises:
-        ValueError: If the product is not a positive integer.
+        ValueError: The product is not a positive integer.
     """
     scaled = channels * width
     if scaled < 1 or scaled != int(scaled):
-        raise ValueError(f'width={width} makes {scaled:g} channels of {channels}: every width of the network must stay '
-                         'a whole number; use for example 0.25, 0.5 or 1')
+        raise ValueError(f'width={width} turns {channels} channels into {scaled:g}, which is not a positive integer; '
+                         'use for example 0.25, 0.5 or 1')
     return int(scaled)

@@ -95,7 +95,7 @@ def test_image_cut_short(tmp_path, suffix, left):
     write(tmp_path, 'train', 'a', suffix)
     path = tmp_path / 'train' / ('a' + suffix)
     path.write_bytes(path.read_bytes()[:-12 if left == -1 else left])
-    with pytest.raises(ValueError, match=rf'a\{suffix}: the image file is cut short'):
+    with pytest.raises(ValueError, match=rf'a\{suffix}: the image file is truncated'):
         CamVidDataset(data_root=str(tmp_path))
 
 
@@ -104,7 +104,7 @@ def test_label_cut_short(tmp_path, left):
     write(tmp_path, 'train', 'a')
     path = tmp_path / 'trainannot' / 'a.png'
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(ValueError, match=r'trainannot/a\.png: .*(not a whole image|cut short)'):
+    with pytest.raises(ValueError, match=r'trainannot/a\.png: .*(not a whole image|truncated)'):
         CamVidDataset(data_root=str(tmp_path))
 
 

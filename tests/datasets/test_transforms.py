@@ -49,7 +49,7 @@ def test_unlabelled_as_a_class_stays_one():
 
 def test_ignored_under_an_unknown_id():
     for label_map in ({}, {3: 255, 11: 255}):
-        with pytest.raises(ValueError, match=rf'ignored pixels, and the data set ignores {len(label_map)} ids'):
+        with pytest.raises(ValueError, match=rf'ignored pixels, but the data set ignores {len(label_map)} ids'):
             resized(ResizeMask(seg_interpolation='bilinear', scale=(8, 8)), label_map=label_map)
     label = resized(ResizeMask(seg_interpolation='bilinear', scale=(8, 8), ignore_id=9), label_map={})['gt_seg_map']
     assert set(np.unique(label)) <= {*range(9), 255}

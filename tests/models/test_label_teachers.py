@@ -128,7 +128,7 @@ def test_the_virtual_teacher():
 
 
 @pytest.mark.parametrize(('teacher', 'words'), [
-    (lambda: TargetBank(1), 'TargetBank: `num_classes` must be a whole number from 2 on, not 1'),
+    (lambda: TargetBank(1), 'TargetBank: `num_classes` must be an integer of at least 2, not 1'),
     (lambda: VirtualTeacher(1), 'VirtualTeacher: `num_classes`'),
     (lambda: VirtualTeacher(4, correct=0.2), r'`correct` must be between 1 / 4 and 1, not 0.2'),
     (lambda: bank(rows=0), '`rows` must be 1 or more, not 0'),
@@ -155,7 +155,7 @@ def test_labels_beyond_the_classes_are_refused():
 
 def test_images_without_one_label_are_refused():
     mixed = DataSample().set_gt_score(torch.tensor([0.5, 0.5, 0, 0]))
-    with pytest.raises(ValueError, match='a TargetBank needs one label an image'):
+    with pytest.raises(ValueError, match='TargetBank needs one label per image'):
         bank()(torch.zeros(1, 3, 8, 8), [mixed])
-    with pytest.raises(ValueError, match='needs one map of labels an image'):
+    with pytest.raises(ValueError, match='needs one label map per image'):
         bank(stride=1)(torch.zeros(1, 3, 8, 8), samples([1]))

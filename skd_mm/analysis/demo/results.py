@@ -131,6 +131,6 @@ def results_notes(results: Mapping[str, Any]) -> list[str]:
         'GFLOPs: cost of the training. The length of both baselines (no teacher, simultaneous) is chosen so that they '
         'cost as much as the stagewise schedule without its feature cache. Validation is not included, nor is the '
         "teacher's training in that of the students.",
-        f'time: minutes with {results["runs_at_a_time"]} runs at a time, {results["threads"]} thread(s) each, '
-        'including start and validation.',
+        f'time: minutes and seconds of the training, validation included, with {results["runs_at_a_time"]} runs at a '
+        f'time and {results["threads"]} thread(s) each.',
     ]

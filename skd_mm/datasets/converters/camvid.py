@@ -13,7 +13,8 @@ import numpy as np
 from mmengine.utils import ProgressBar
 from PIL import Image
 
-from skd_mm.datasets.camvid import CLASSES, UNLABELLED, CamVidDataset, read_label
+from skd_mm.datasets.camvid import CLASSES, UNLABELLED, CamVidDataset
+from skd_mm.datasets.label_files import read_label
 from skd_mm.utils import atomic_folder, did_you_mean
 
 SPLITS = ('train', 'val', 'test')

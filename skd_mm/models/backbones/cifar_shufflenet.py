@@ -1,4 +1,4 @@
-"""The ShuffleNets for 32x32 images."""
+"""ShuffleNets for 32x32 images."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from skd_mm.registry import MODELS
 
 
 def _keep_resolution(net: ShuffleNetV1 | ShuffleNetV2) -> None:
-    """Gives a ShuffleNet a 1x1 stem that neither strides nor pools, as 32x32 images need."""
+    """Give a ShuffleNet a 1x1 stem without stride and pooling, as 32x32 images need it."""
     net.conv1 = ConvModule(3, net.conv1.out_channels, 1, conv_cfg=net.conv_cfg, norm_cfg=net.norm_cfg,
                            act_cfg=net.act_cfg)
     net.maxpool = nn.Identity()
@@ -21,16 +21,16 @@ def _keep_resolution(net: ShuffleNetV1 | ShuffleNetV2) -> None:
 class CIFARShuffleNetV1(ShuffleNetV1):
     """ShuffleNetV1 (arXiv 1707.01083) for 32x32 images, as CRD (arXiv 1910.10699) and SAKD (arXiv 2205.02399) use it.
 
-    It is mmpretrain's with what their code has different: a 1x1 stem (24@32), a bottleneck of a quarter of the channels
-    that a unit *adds*, and a ReLU behind the depthwise convolution too. ``layers.0`` to ``layers.2`` are 240@16, 480@8,
-    960@4 and end with a ReLU; with 3 groups and 100 classes there are .949 M parameters.
+    It differs from mmpretrain's by a 1x1 stem (24@32), a bottleneck of a quarter of the channels that a unit *adds*,
+    and an additional ReLU after the depthwise convolution, like the code of those papers. ``layers.0`` to ``layers.2``
+    are 240@16, 480@8, 960@4 and end with a ReLU; with 3 groups and 100 classes there are .949 M parameters.
 
-    What is left of mmpretrain's differs from that code by the order of channels alone: the shuffle stands behind the
-    depthwise convolution and in the first unit too, and the pooled input comes first in a concatenation.
+    Compared with that code, only the order of the channels remains different: the shuffle follows the depthwise
+    convolution, also in the first unit, and the pooled input comes first in a concatenation.
 
     Args:
-        **kwargs: Arguments of mmpretrain's ``ShuffleNetV1``, with which ``out_indices`` 0 to 2 are ``layers.0`` to
-            ``layers.2``. Default: the last, ``(2, )``.
+        **kwargs: Arguments of mmpretrain's ``ShuffleNetV1``. Its ``out_indices`` 0 to 2 are ``layers.0`` to
+            ``layers.2``, and default to the last, ``(2, )``.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class CIFARShuffleNetV1(ShuffleNetV1):
         for unit in self.modules():
             if not isinstance(unit, ShuffleUnit):
                 continue
-            # A unit's out_channels are what it adds to the concatenation.
+            # The out_channels of a unit are those that it adds in the concatenation.
             mid = unit.bottleneck_channels = unit.out_channels // 4
             unit.g_conv_1x1_compress = ConvModule(
                 unit.in_channels, mid, 1, groups=unit.first_1x1_groups, act_cfg=self.act_cfg, **conv)
@@ -54,11 +54,11 @@ class CIFARShuffleNetV2(ShuffleNetV2):
     """ShuffleNetV2 (arXiv 1807.11164) for 32x32 images, as CRD (arXiv 1910.10699) uses it.
 
     It is mmpretrain's with a 1x1 stem that keeps the resolution (24@32): ``layers.0`` to ``layers.3`` are 116@16,
-    232@8, 464@4 and, behind the last convolution, 1024@4. With 100 classes there are 1.356 M parameters.
+    232@8, 464@4 and, after the last convolution, 1024@4. With 100 classes there are 1.356 M parameters.
 
     Args:
-        **kwargs: Arguments of mmpretrain's ``ShuffleNetV2``, with which ``out_indices`` 0 to 3 are ``layers.0`` to
-            ``layers.3``. Default: the last, ``(3, )``.
+        **kwargs: Arguments of mmpretrain's ``ShuffleNetV2``. Its ``out_indices`` 0 to 3 are ``layers.0`` to
+            ``layers.3``, and default to the last, ``(3, )``.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -10,9 +10,9 @@ from skd_mm.registry import MODELS
 class LeNet5(BaseBackbone):
     """LeNet-5 with ReLU and max-pooling, for grey images of 32×32 pixels, up to its last hidden layer.
 
-    conv5 6 – pool – conv5 16 – pool – 120 – 84; with mmpretrain's ``LinearClsHead(in_channels=84)`` behind it there are
-    69,356 parameters for 100 classes. That it is LW-KD's (arXiv 2005.09163) lightweight teacher is this project's
-    design. mmpretrain's own LeNet5 has tanh and average pooling.
+    conv5 6 – pool – conv5 16 – pool – 120 – 84. Followed by mmpretrain's ``LinearClsHead(in_channels=84)``, it has
+    69,356 parameters for 100 classes. Its choice as the lightweight teacher of LW-KD (arXiv 2005.09163) is this
+    project's design. mmpretrain's own LeNet5 has tanh and average pooling.
 
     Args:
         in_channels: Channels of the images. Defaults to 1.
@@ -27,12 +27,12 @@ class LeNet5(BaseBackbone):
             nn.Linear(120, 84), nn.ReLU())
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Runs the network.
+        """Run the network.
 
         Args:
             x: ``[B, in_channels, 32, 32]``.
 
         Returns:
-            A tuple of one vector an image, ``[B, 84]``.
+            A tuple of one vector per image, ``[B, 84]``.
         """
         return (self.layers(x), )

@@ -1,4 +1,4 @@
-"""A network for what is no image."""
+"""A multilayer perceptron."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ class MLP(BaseBackbone):
     """Fully connected layers with ReLU, for rows of tables and other vectors.
 
     Args:
-        in_channels: Numbers in a sample.
-        channels: Width of each layer. Defaults to two of 32.
+        in_channels: Length of an input vector.
+        channels: Width of each layer. Defaults to (32, 32).
     """
 
     def __init__(self, in_channels: int, channels: Sequence[int] = (32, 32)) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), *(
-            layer for before, after in itertools.pairwise([in_channels, *channels])
-            for layer in (nn.Linear(before, after), nn.ReLU())))
+        self.layers = nn.Sequential(nn.Flatten())
+        for before, after in itertools.pairwise([in_channels, *channels]):
+            self.layers.extend([nn.Linear(before, after), nn.ReLU()])
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Runs the network.
+        """Run the network.
 
         Args:
-            x: ``[B, in_channels, ...]``, with ones for all further sizes.
+            x: ``[B, in_channels, ...]``; all further dimensions have size 1.
 
         Returns:
-            A tuple of one vector a sample, ``[B, channels[-1]]``.
+            A tuple of one vector per sample, ``[B, channels[-1]]``.
         """
         return (self.layers(x), )

@@ -1,4 +1,4 @@
-"""The BasicBlock ResNets of SKD, with a stem that can be addressed."""
+"""BasicBlock ResNets of SKD, with the stem as an output."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +14,16 @@ from ..widths import scale_channels
 
 @MODELS.register_module()
 class ResNet(MMSegResNet):
-    """ResNet-10/14/18/20/26/34 as in SKD (arXiv 1911.06786, section 2 of the method's notes: architectures).
+    """ResNet-10/14/18/20/26/34 as in SKD (arXiv 1911.06786).
 
-    It is mmsegmentation's ResNet with three differences: the depths (BasicBlocks throughout, so that a teacher and a
-    student of any two depths have equal channels), the stem as an output, and a width factor. The parameters are named
-    as torchvision names them, so ImageNet weights load with
-    ``init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34')``. It serves mmpretrain's
+    It is mmsegmentation's ResNet with three differences: the depths (BasicBlocks throughout, so that teacher and
+    student have equal channels at any two depths), the stem as an output, and a width factor. The parameters are named
+    as in torchvision, so ImageNet weights load with
+    ``init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34')``. It works in mmpretrain's
     ``ImageClassifier`` as well.
 
     ========  ===============  ===================================
-    depth     blocks a layer   parameters at width 1, without a head
+    depth     blocks           parameters at width 1, without a head
     ========  ===============  ===================================
     10        1, 1, 1, 1       4,905,792
     14        1, 1, 2, 2       10,807,104
@@ -35,23 +35,23 @@ class ResNet(MMSegResNet):
 
     Args:
         depth: One of the depths above.
-        width: Factor on all channels (64/128/256/512 at 1). Default: 1.
-        out_indices: The outputs: 0 is the stem behind its ReLU and before the max-pooling (1/2 of the input's size), 1
-            to 4 are ``layer1`` .. ``layer4`` (1/4, 1/8, 1/16, 1/32). Default: all five, as a U-Net needs them.
-        in_channels: Channels of the image. Default: 3.
-        num_stages: How many layers there are. Default: 4.
+        width: Factor on all channels (64/128/256/512 at 1). Defaults to 1.
+        out_indices: The outputs: 0 is the stem after its ReLU and before the max-pooling (1/2 of the input's size), 1
+            to 4 are ``layer1`` .. ``layer4`` (1/4, 1/8, 1/16, 1/32). Defaults to all five, as a U-Net needs them.
+        in_channels: Channels of the image. Defaults to 3.
+        num_stages: Number of layers. Defaults to 4.
         frozen_stages: As in mmsegmentation: -1 freezes nothing, 0 the stem, n the stem and the layers up to ``layern``.
-            Default: -1.
-        norm_cfg: Normalisation layer. Default: ``dict(type='BN', requires_grad=True)``.
-        norm_eval: Whether BN stays in eval mode while training. Default: False.
-        with_cp: Whether blocks are recomputed in the backward pass to save memory. Default: False.
-        zero_init_residual: Whether the last BN of each block starts at zero. Default: False, as in torchvision and in
-            the paper's code.
-        init_cfg: Weight initialisation. Default: Kaiming normal (fan-out) for convolutions, 1 for BN.
+            Defaults to -1.
+        norm_cfg: Normalisation layer. Defaults to ``dict(type='BN', requires_grad=True)``.
+        norm_eval: Whether BN stays in eval mode while training. Defaults to False.
+        with_cp: Whether to recompute blocks in the backward pass to save memory. Defaults to False.
+        zero_init_residual: Whether the last BN of each block starts at zero. Defaults to False, as in torchvision and
+            in the paper's code.
+        init_cfg: Weight initialisation. Defaults to Kaiming normal (fan-out) for convolutions, 1 for BN.
         **kwargs: Further arguments of mmsegmentation's ResNet (``strides``, ``dilations``, ``conv_cfg`` ..).
 
     Raises:
-        ValueError: If the depth is unknown, an index is out of range or the width leaves no whole number of channels.
+        ValueError: The depth is unknown, an index is out of range, or the width gives a fractional number of channels.
 
     Examples:
         >>> net = ResNet(depth=10, width=0.25)
@@ -108,9 +108,9 @@ class ResNet(MMSegResNet):
         self.out_indices = tuple(out_indices)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Runs the network.
+        """Run the network.
 
-        Nothing writes into a returned feature afterwards: the in-place ReLUs act on what their own block made.
+        No later module changes a returned feature: the in-place ReLUs act on tensors of their own block.
 
         Args:
             x: Images, ``[B, in_channels, H, W]``.
@@ -131,6 +131,6 @@ class ResNet(MMSegResNet):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'ResNet':
-        """Switches the mode as mmsegmentation's ResNet does, and returns the network as PyTorch's modules do."""
+        """Set the mode, and return the network; mmsegmentation's ResNet returns None."""
         super().train(mode)
         return self

@@ -1,4 +1,4 @@
-"""What the backbones that are written here, and not derived from mmpretrain's, have in common."""
+"""Base class of the backbones that are not derived from mmpretrain's."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ INIT_CFG = [dict(type='Kaiming', layer=['Conv2d']), dict(type='Constant', val=1,
 
 
 class StagedBackbone(BaseBackbone):
-    """A chain of modules, ``stem``, ``layer1``, ``layer2`` ..., of which some are outputs.
+    """A chain of modules, ``stem``, ``layer1``, ``layer2`` ..., some of which are outputs.
 
     Args:
-        stages: Names of the modules, in the order in which they run; the derived class adds modules of these names.
-        outputs: Those of them that ``out_indices`` can name.
-        out_indices: Which of ``outputs`` are returned.
-        init_cfg: Weight initialisation. Default: ``INIT_CFG``.
+        stages: Names of the modules in the order of execution; the derived class adds modules of these names.
+        outputs: Names of the modules that ``out_indices`` selects from.
+        out_indices: Indices into ``outputs`` of the returned features.
+        init_cfg: Weight initialisation. Defaults to ``INIT_CFG``.
 
     Raises:
-        ValueError: If an index is out of range.
+        ValueError: An index is out of range.
     """
 
     def __init__(self,
@@ -38,13 +38,13 @@ class StagedBackbone(BaseBackbone):
         self.out_names = tuple(outputs[index] for index in self.out_indices)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Runs the network.
+        """Run the network.
 
         Args:
             x: Images, ``[B, 3, H, W]``.
 
         Returns:
-            The features that ``out_indices`` names, in the order in which they arise.
+            The features that ``out_indices`` selects, in the order of execution.
         """
         outs = []
         for name in self.stages:
@@ -54,6 +54,6 @@ class StagedBackbone(BaseBackbone):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'StagedBackbone':
-        """Switches the mode, and returns the network as PyTorch's modules do (mmpretrain's backbones return None)."""
+        """Set the mode, and return the network; mmpretrain's backbones return None."""
         super().train(mode)
         return self

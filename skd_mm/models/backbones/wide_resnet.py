@@ -1,4 +1,4 @@
-"""The Wide ResNets for 32x32 images."""
+"""Wide ResNets for 32x32 images."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from .staged import StagedBackbone
 class PreActBlock(nn.Module):
     """A pre-activation block: (BN-ReLU-)Conv3x3-BN-ReLU-Conv3x3, plus the input.
 
-    Where the number of channels changes, both the convolutions and the 1x1 shortcut read the activated input, so the
-    activation belongs to nobody but the stage before, and the block has none of its own.
+    If the number of channels changes, both the convolutions and the 1x1 shortcut read the activated input. The
+    activation then is part of the previous layer, and the block has none of its own.
 
     Args:
         in_channels: Channels of the input.
@@ -28,26 +28,29 @@ class PreActBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int, conv_cfg: dict | None,
                  norm_cfg: dict) -> None:
         super().__init__()
-        same = in_channels == out_channels
-        self.preact = _activation(in_channels, norm_cfg) if same else None
-        self.shortcut = None if same else build_conv_layer(
-            conv_cfg, in_channels, out_channels, 1, stride=stride, bias=False)
+        self.preact: nn.Module | None = None
+        self.shortcut: nn.Module | None = None
+        if in_channels == out_channels:
+            self.preact = _activation(in_channels, norm_cfg)
+        else:
+            self.shortcut = build_conv_layer(conv_cfg, in_channels, out_channels, 1, stride=stride, bias=False)
         self.conv1 = build_conv_layer(conv_cfg, in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.act = _activation(out_channels, norm_cfg)
         self.conv2 = build_conv_layer(conv_cfg, out_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Runs the block.
+        """Run the block.
 
         Args:
             x: ``[B, in_channels, H, W]``.
 
         Returns:
-            ``[B, out_channels, H / stride, W / stride]``, of both signs.
+            ``[B, out_channels, H / stride, W / stride]``, without an activation.
         """
         out = x if self.preact is None else self.preact(x)
         out = self.conv2(self.act(self.conv1(out)))
-        return out + (x if self.shortcut is None else self.shortcut(x))
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return out + shortcut
 
 
 def _activation(channels: int, norm_cfg: dict) -> nn.Sequential:
@@ -59,32 +62,32 @@ def _activation(channels: int, norm_cfg: dict) -> nn.Sequential:
 class WideResNet(StagedBackbone):
     """WRN-16-1, 16-2, 40-1, 40-2 ... for 32x32 images (Zagoruyko and Komodakis, arXiv 1605.07146).
 
-    The BN and ReLU in front of a layer's first block stand at the end of the layer before. The function and the
-    parameters are those of the paper (a test shows it), but the features are post-ReLU as in every other network here:
+    BN and ReLU before the first block of a layer are part of the previous layer. The function and the parameters are
+    those of the paper, but the features are post-ReLU as in all other networks of this package:
 
-    - ``layer1`` .. ``layer3`` give what the next layer reads, behind BN and ReLU,
-    - ``layer1.blocks`` .. ``layer3.blocks`` give the bare sums, which the code of CRD (arXiv 1910.10699) and SAKD
-      (arXiv 2205.02399) takes for features,
-    - ``stem`` is the first convolution with BN and ReLU; without them at ``widen_factor=1``, where the first block has
-      an identity shortcut and its own.
+    - ``layer1`` .. ``layer3`` return the input of the next layer, after BN and ReLU.
+    - ``layer1.blocks`` .. ``layer3.blocks`` return the sums before them, the features in the code of CRD (arXiv
+      1910.10699) and SAKD (arXiv 2205.02399).
+    - ``stem`` is the first convolution with BN and ReLU; without them at ``widen_factor=1``, as the first block then
+      has an identity shortcut and its own BN and ReLU.
 
     ===========  =======================  =======  ========================
-    net          ``layer1``..``layer3``   pooled   parameters (100 classes)
+    network      ``layer1``..``layer3``   pooled   parameters (100 classes)
     ===========  =======================  =======  ========================
     16-1 / 40-1  16@32, 32@16, 64@8       64       .181 / .570 M
     16-2 / 40-2  32@32, 64@16, 128@8      128      .703 / 2.255 M
     ===========  =======================  =======  ========================
 
     Args:
-        depth: 6n + 4, with n blocks a layer.
-        widen_factor: Factor on the channels of the layers (16, 32, 64 at 1), a whole number. Default: 1.
-        out_indices: The outputs, 0 to 2 for ``layer1`` to ``layer3``. Default: the last, ``(2, )``.
-        conv_cfg: Convolution layer. Default: None, a plain ``Conv2d``.
-        norm_cfg: Normalisation layer. Default: ``dict(type='BN')``.
-        init_cfg: Weight initialisation. Default: Kaiming normal (fan-out) for convolutions, 1 for BN.
+        depth: 6n + 4, with n blocks per layer.
+        widen_factor: Integer factor on the channels of the layers (16, 32, 64 at 1). Defaults to 1.
+        out_indices: The outputs, 0 to 2 for ``layer1`` to ``layer3``. Defaults to the last, ``(2, )``.
+        conv_cfg: Convolution layer. Defaults to None, a plain ``Conv2d``.
+        norm_cfg: Normalisation layer. Defaults to ``dict(type='BN')``.
+        init_cfg: Weight initialisation. Defaults to Kaiming normal (fan-out) for convolutions, 1 for BN.
 
     Raises:
-        ValueError: If the depth is not 6n + 4, the factor no whole number or an index out of range.
+        ValueError: The depth is not 6n + 4, the factor is not an integer, or an index is out of range.
 
     Examples:
         >>> net = WideResNet(depth=16, widen_factor=2, out_indices=(0, 1, 2))
@@ -102,7 +105,7 @@ class WideResNet(StagedBackbone):
         if depth < 10 or (depth - 4) % 6:
             raise ValueError(f'depth={depth!r} is not 6n + 4, as a WideResNet needs: 10, 16, 22, 28, 40 ...')
         if widen_factor < 1 or widen_factor != int(widen_factor):
-            raise ValueError(f'widen_factor={widen_factor!r} is not a whole number from 1 on')
+            raise ValueError(f'widen_factor={widen_factor!r} is not a positive integer')
         layers = ('layer1', 'layer2', 'layer3')
         super().__init__(('stem', *layers), layers, out_indices, init_cfg)
         self.depth = depth

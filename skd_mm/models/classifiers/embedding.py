@@ -1,4 +1,4 @@
-"""A classifier whose predictions say what two images are compared by."""
+"""Classifier that also returns embeddings, for comparing images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from skd_mm.registry import MODELS
 class EmbeddingClassifier(ImageClassifier):
     """mmpretrain's ``ImageClassifier`` with the embedding of each image in its predictions.
 
-    The embedding is what the head classifies (its ``pre_logits``): with ``ArcFaceClsHead`` the vector whose direction
-    is a face's identity. Training, parameters and everything else are ``ImageClassifier``'s.
-    :class:`skd_mm.evaluation.VerificationMetric` measures how well embeddings tell identities apart.
+    The embedding is the input of the head's last layer (its ``pre_logits``); with ``ArcFaceClsHead``, its direction
+    represents the identity of a face. Training, parameters and everything else are those of ``ImageClassifier``.
+    :class:`skd_mm.evaluation.VerificationMetric` measures how well embeddings distinguish identities.
 
     Example:
         >>> model = dict(
@@ -27,11 +27,11 @@ class EmbeddingClassifier(ImageClassifier):
     """
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, **kwargs: Any) -> list[Any]:
-        """Predicts classes, and gives the embeddings.
+        """Predict classes and embeddings.
 
         Args:
             inputs: ``[B, C, H, W]``.
-            data_samples: One an image.
+            data_samples: One per image. Defaults to None.
             **kwargs: As for mmpretrain's heads.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The U-Net decoder of SKD as a decode head."""
+"""U-Net decoder of SKD as a decode head."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +15,15 @@ from ..widths import scale_channels
 
 
 class UNetBlock(nn.Module):
-    """One step up: nearest x2, concatenation with the encoder's feature, two Conv3x3-BN-ReLU.
+    """One decoder level: nearest upsampling by 2, concatenation with the encoder's feature, two Conv3x3-BN-ReLU.
 
     Args:
-        in_channels: Channels from below.
-        skip_channels: Channels of the encoder's feature; 0 for a block that gets none.
+        in_channels: Channels of the deeper level.
+        skip_channels: Channels of the encoder's feature; 0 for a block without one.
         out_channels: Channels of the output.
         norm_cfg: Normalisation layer.
         act_cfg: Activation.
-        conv_cfg: Convolution layer. Default: None, a plain ``Conv2d``.
+        conv_cfg: Convolution layer. Defaults to None, a plain ``Conv2d``.
     """
 
     def __init__(self,
@@ -39,54 +39,55 @@ class UNetBlock(nn.Module):
         self.conv2 = ConvModule(out_channels, out_channels, **common)
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
-        """Decodes one level.
+        """Decode one level.
 
         Args:
-            x: Feature from below, ``[B, in_channels, h, w]``.
-            skip: Feature of the encoder, ``[B, skip_channels, 2h, 2w]``, or None.
+            x: Feature of the deeper level, ``[B, in_channels, h, w]``.
+            skip: Feature of the encoder, ``[B, skip_channels, 2h, 2w]``. Defaults to None.
 
         Returns:
-            ``[B, out_channels, 2h, 2w]``, behind the ReLU.
+            ``[B, out_channels, 2h, 2w]``, after the ReLU.
 
         Raises:
-            ValueError: If the feature of the encoder has not twice the size.
+            ValueError: The feature of the encoder does not have twice the size.
         """
         x = F.interpolate(x, scale_factor=2, mode='nearest')
         if skip is not None:
             if x.shape[2:] != skip.shape[2:]:
-                raise ValueError(f'UNetHead: a feature of {tuple(x.shape[2:])} meets an encoder feature of '
-                                 f'{tuple(skip.shape[2:])}; the sides of the input must be divisible by 32: set '
-                                 'data_preprocessor=dict(size_divisor=32, test_cfg=dict(size_divisor=32))')
+                raise ValueError(f'UNetHead: a feature of size {tuple(x.shape[2:])} cannot be concatenated with an '
+                                 f'encoder feature of size {tuple(skip.shape[2:])}; the sides of the input must be '
+                                 'divisible by 32: set data_preprocessor=dict(size_divisor=32, '
+                                 'test_cfg=dict(size_divisor=32))')
             x = torch.cat([x, skip], dim=1)
         return self.conv2(self.conv1(x))
 
 
 @MODELS.register_module()
 class UNetHead(BaseDecodeHead):
-    """U-Net decoder without a centre block, as in SKD (arXiv 1911.06786, section 2 of the method's notes).
+    """U-Net decoder without a centre block, as in SKD (arXiv 1911.06786).
 
-    ``blocks.0`` takes the deepest feature; every block doubles the size and all but the last concatenate the encoder's
-    feature of that size. ``conv_seg`` is a 3x3 convolution with bias on the last block's output, at the input's full
-    resolution; there is no dropout. The output of ``blocks.i`` is the feature behind the block's last ReLU, and nothing
-    writes into it afterwards.
+    The input of ``blocks.0`` is the deepest feature. Every block doubles the size, and all but the last concatenate the
+    encoder's feature of that size. ``conv_seg`` is a 3x3 convolution with bias on the last block's output, at the full
+    resolution of the input; there is no dropout. The output of ``blocks.i`` is the feature after the block's last ReLU,
+    and no later module changes it.
 
     With a ResNet encoder of width 1 the blocks have 2,360,320 / 590,336 / 147,712 / 46,208 / 6,976 parameters, and
     ``conv_seg`` with 12 classes 1,740.
 
     Args:
         num_classes: Number of classes.
-        width: Factor on all channels below. Default: 1.
-        in_channels: Channels of the encoder's five features, finest first (they are *not* scaled). Default: None, those
-            of :class:`skd_mm.models.ResNet` at the same width (64, 64, 128, 256, 512 times ``width``).
-        in_index: Which of the backbone's outputs they are. Default: as many as ``in_channels``, from 0 on.
-        block_channels: Channels of the blocks at width 1, deepest first. Default: (256, 128, 64, 32, 16).
-        norm_cfg: Normalisation layer. Default: ``dict(type='BN', requires_grad=True)``.
-        init_cfg: Weight initialisation. Default: Kaiming uniform (fan-in) in the blocks, Xavier uniform in
-            ``conv_seg``, as in the U-Net that the paper's code builds on.
+        width: Factor on all channels below. Defaults to 1.
+        in_channels: Channels of the encoder's five features, finest first (they are *not* scaled). Defaults to None,
+            those of :class:`skd_mm.models.ResNet` at the same width (64, 64, 128, 256, 512 times ``width``).
+        in_index: Indices of the backbone's outputs. Defaults to None, the first ``len(in_channels)``.
+        block_channels: Channels of the blocks at width 1, deepest first. Defaults to (256, 128, 64, 32, 16).
+        norm_cfg: Normalisation layer. Defaults to ``dict(type='BN', requires_grad=True)``.
+        init_cfg: Weight initialisation. Defaults to Kaiming uniform (fan-in) in the blocks and Xavier uniform in
+            ``conv_seg``, as in the U-Net of the paper's code.
         **kwargs: Further arguments of mmsegmentation's ``BaseDecodeHead`` (``loss_decode``, ``ignore_index`` ..).
 
     Raises:
-        ValueError: If the numbers of features and blocks differ, or the width leaves no whole number of channels.
+        ValueError: The numbers of features and blocks differ, or the width gives a fractional number of channels.
     """
 
     def __init__(self,
@@ -101,8 +102,8 @@ class UNetHead(BaseDecodeHead):
         if in_channels is None:
             in_channels = [scale_channels(channels, width) for channels in (64, 64, 128, 256, 512)]
         if len(in_channels) != len(block_channels):
-            raise ValueError(f'UNetHead: in_channels={tuple(in_channels)} are {len(in_channels)} features for '
-                             f'{len(block_channels)} blocks, block_channels={tuple(block_channels)}; give as many')
+            raise ValueError(f'UNetHead: in_channels={tuple(in_channels)} has {len(in_channels)} features, but '
+                             f'block_channels={tuple(block_channels)} has {len(block_channels)} blocks')
         out_channels = [scale_channels(channels, width) for channels in block_channels]
         super().__init__(
             in_channels=list(in_channels),
@@ -119,24 +120,26 @@ class UNetHead(BaseDecodeHead):
             ],
             **kwargs)
         self.conv_seg = nn.Conv2d(self.channels, self.out_channels, kernel_size=3, padding=1)
-        below, *skips = reversed(in_channels)
-        # A plain ModuleList: mmengine would let each ConvModule initialise itself over what init_cfg has set.
+        deepest, *skips = reversed(in_channels)
+        # A plain ModuleList: with MMEngine's, each ConvModule would overwrite the initialisation by init_cfg.
         self.blocks = nn.ModuleList()
+        before = deepest
         for skip, channels in zip([*skips, 0], out_channels, strict=True):
-            self.blocks.append(UNetBlock(below, skip, channels, self.norm_cfg, self.act_cfg, self.conv_cfg))
-            below = channels
+            self.blocks.append(UNetBlock(before, skip, channels, self.norm_cfg, self.act_cfg, self.conv_cfg))
+            before = channels
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Decodes the encoder's features.
+        """Decode the encoder's features.
 
         Args:
-            inputs: The backbone's features; those of ``in_index`` are ``[B, C_i, H / 2^(i+1), W / 2^(i+1)]``.
+            inputs: The backbone's features; those selected by ``in_index`` are
+                ``[B, C_i, H / 2^(i+1), W / 2^(i+1)]``.
 
         Returns:
             Logits, ``[B, num_classes, H, W]``.
 
         Raises:
-            ValueError: If ``H`` or ``W`` is not divisible by 32.
+            ValueError: ``H`` or ``W`` is not divisible by 32.
         """
         x, *skips = reversed(self._transform_inputs(inputs))
         for block, skip in zip(self.blocks, [*skips, None], strict=True):

@@ -122,7 +122,7 @@ def test_is_registered():
 
 @pytest.mark.parametrize('kwargs, message', [
     (dict(depth=50), r'depth=50 .*\[10, 14, 18, 20, 26, 34\]'),
-    (dict(depth=10, width=0.3), 'width=0.3 makes 19.2 channels of 64'),
+    (dict(depth=10, width=0.3), 'width=0.3 turns 64 channels into 19.2'),
     (dict(depth=10, width=0), 'width=0'),
     (dict(depth=10, out_indices=(0, 5)), r'\[5\] cannot be an output'),
     (dict(depth=10, out_indices=()), 'nothing cannot be an output'),

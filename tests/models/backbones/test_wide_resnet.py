@@ -63,7 +63,7 @@ def test_train_returns_the_network_and_it_is_registered():
 @pytest.mark.parametrize('kwargs, message', [
     (dict(depth=20), r'depth=20 is not 6n \+ 4'),
     (dict(depth=4), 'depth=4'),
-    (dict(depth=16, widen_factor=0.5), 'widen_factor=0.5 is not a whole number'),
+    (dict(depth=16, widen_factor=0.5), 'widen_factor=0.5 is not a positive integer'),
     (dict(depth=16, out_indices=(1, 3)), r'\[3\] cannot be an output of WideResNet; the outputs are 0 \(layer1\)'),
     (dict(depth=16, out_indices=()), 'nothing cannot be an output'),
 ])
