@@ -63,7 +63,7 @@ def check_label(path: str, max_id: int, backend_args: dict | None = None) -> tup
     if label.max() > max_id:
         invalid = np.unique(label[label > max_id])
         shown = ', '.join(map(str, invalid[:5])) + (', …' if len(invalid) > 5 else '')
-        raise ValueError(f'{path}: labels outside the classes: {shown}; the ids are 0-{max_id}')
+        raise ValueError(f'{path}: labels outside the classes: {shown}. The ids are 0-{max_id}')
     return label.shape
 
 

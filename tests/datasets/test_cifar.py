@@ -66,7 +66,7 @@ def test_nothing_is_downloaded_unasked(tmp_path, monkeypatch):
 @pytest.mark.parametrize('spoil, message', [
     (lambda data: data[:-100], r'cifar-100-python: train is truncated or not a part of CIFAR100'),
     (lambda data: b'', 'truncated'),
-    (lambda data: pickle.dumps({'data': np.zeros((1, 3072), np.uint8)}), 'no part of CIFAR100: KeyError'),
+    (lambda data: pickle.dumps({'data': np.zeros((1, 3072), np.uint8)}), 'not a part of CIFAR100: KeyError'),
     (lambda data: pickle.dumps({'data': np.zeros((1, 3072), np.uint8), 'fine_labels': [100]}),
      r'labels outside the 100 classes: \[100\]'),
 ])
