@@ -91,7 +91,7 @@ def build_spots(cfgs: str | Sequence[str | Mapping[str, Any]], student: FeatureE
         student: The student.
         teacher: The teacher, or None.
         shape: ``(C, H, W)`` of an image.
-        own_stages: ``stages`` of ``model.student`` and of ``model.teacher``.
+        own_stages: ``backbone_stages`` of ``model.student`` and of ``model.teacher``.
 
     Returns:
         The spots in the order of the forward pass, and the student in stages, named by the features at their ends.

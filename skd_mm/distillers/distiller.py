@@ -46,7 +46,7 @@ class Distiller(BaseModel):
         spots: Module names, or dicts with the arguments of :class:`Spot`; ``'backbone'`` for one spot at the end of
             each of the backbone's own stages, with connectors as needed. Several spots may stand at one module. See
             :func:`skd_mm.distillers.spot_configs.spot_configs` for ``stage`` and for several losses. The ends of stages
-            can be given as ``student=dict(stages=['backbone.layer1', ...])``, and likewise for the teacher.
+            can be given as ``student=dict(backbone_stages=['backbone.layer1', ...])``, and likewise for the teacher.
         router: Config of a :class:`skd_mm.routing.Router`. In phases with the task loss and a spot, it decides which
             samples are distilled.
         input_shape: ``(C, H, W)`` of the zeros on which both networks are run once to find stages and shapes. Defaults
@@ -102,7 +102,7 @@ class Distiller(BaseModel):
         self.teacher_input = build_teacher_input(network, self.teacher)
 
         shape = tuple(input_shape or (input_channels(network), 64, 64))
-        own_stages = student.get('stages'), teacher.get('stages') if teacher is not None else None
+        own_stages = student.get('backbone_stages'), teacher.get('backbone_stages') if teacher is not None else None
         parts, split = build_spots(spots, self.student_network, self.teacher_network, shape, own_stages)
         self.stage_modules = [*(stage.name for stage in split.stages[:-1]), '']
         self.stages, self.stage_spots = name_stages(split.stages, parts)

@@ -20,7 +20,7 @@ import skd_mm
 from skd_mm.checkpoint import CheckpointError
 from skd_mm.utils import did_you_mean
 
-KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'stages')
+KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'backbone_stages')
 
 # The parts of a network that are built from configs of their own.
 PARTS = ('data_preprocessor', 'backbone', 'neck', 'decode_head', 'auxiliary_head', 'head', 'loss_decode', 'loss')

@@ -8,7 +8,7 @@ from skd_mm.utils import did_you_mean
 from .spot import module_names
 
 KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
-        'discriminator', 'weight', 'stage')
+        'discriminator', 'weight', 'backbone_stage')
 
 
 def spot_configs(cfg: str | Mapping[str, Any],
@@ -17,8 +17,8 @@ def spot_configs(cfg: str | Mapping[str, Any],
 
     Args:
         cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`.
-            Instead of module names it may have ``stage``: the number of a stage of both networks, from 1 (or from -1
-            backwards), a list of them for a loss that needs several, ``'all'`` for one spot per stage, or
+            Instead of module names it may have ``backbone_stage``: the number of a stage of both backbones, from 1 (or
+            from -1 backwards), a list of them for a loss that needs several, ``'all'`` for one spot per stage, or
             ``'consecutive'`` for one spot per pair of consecutive stages. ``loss`` may be a list of configs, each with
             an optional ``weight`` and ``name``: that makes one spot per loss at the same modules, named
             ``<spot>.<name>``, where the name of a loss is its type by default.
@@ -35,7 +35,7 @@ def spot_configs(cfg: str | Mapping[str, Any],
     for key in full:
         if key not in KEYS:
             raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, KEYS)} (there are {KEYS})')
-    if 'stage' in full:
+    if 'backbone_stage' in full:
         return [spot for stage in _stage_configs(full, pairs()) for spot in spot_configs(stage, pairs)]
     if 'student' not in full:
         raise ValueError(f'model.spots: {full} names no `student` module')
@@ -73,9 +73,9 @@ def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """A spot's config with module names, for each stage that it means."""
-    stage, count = cfg.pop('stage'), len(pairs)
+    stage, count = cfg.pop('backbone_stage'), len(pairs)
     if 'student' in cfg or 'teacher' in cfg:
-        raise ValueError(f'model.spots: a spot has either `stage` ({stage!r}) or module names, not both')
+        raise ValueError(f'model.spots: a spot has either `backbone_stage` ({stage!r}) or module names, not both')
     if stage == 'all':
         chosen: list[Any] = list(range(1, count + 1))
     elif stage == 'consecutive':
@@ -86,8 +86,8 @@ def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> lis
     for one in chosen:
         numbers = one if isinstance(one, tuple) else (one,)
         if not all(isinstance(k, int) and 1 <= abs(k) <= count for k in numbers):
-            raise ValueError(f"model.spots: `stage` must be a number from 1 to {count} (or from -1 to -{count}), a "
-                             f"list of such, 'all' or 'consecutive', not {one!r}"
+            raise ValueError(f"model.spots: `backbone_stage` must be a number from 1 to {count} (or from -1 to "
+                             f"-{count}), a list of such, 'all' or 'consecutive', not {one!r}"
                              f"{did_you_mean(str(one), ['all', 'consecutive'])}")
         numbers = tuple(k if k > 0 else count + 1 + k for k in numbers)
         sides = list(zip(*(pairs[k - 1] for k in numbers), strict=True))

@@ -182,7 +182,7 @@ def test_activation_checkpointing_gives_the_same_gradients(option):
         cfg['decode_head'].update(in_channels=32, in_index=3)
         return cfg
 
-    spots = [dict(stage='all', loss=dict(type='ATLoss')), LOGITS]
+    spots = [dict(backbone_stage='all', loss=dict(type='ATLoss')), LOGITS]
     gradients = []
     for on in (False, True):
         torch.manual_seed(0)

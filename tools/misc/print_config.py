@@ -49,7 +49,8 @@ def expand(cfg: Config) -> None:
         named = cfg.get('model', {}).get(role)
         if named and 'type' not in named:
             model, scope = network_config(named, role)
-            beside = {key: named[key] for key in ('checkpoint', 'mode', 'stages') if named.get(key) is not None}
+            others = ('checkpoint', 'mode', 'backbone_stages')
+            beside = {key: named[key] for key in others if named.get(key) is not None}
             cfg.model[role] = ConfigDict(model, **beside, **({'_scope_': scope} if scope is not None else {}))
 
 

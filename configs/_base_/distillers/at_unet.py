@@ -8,6 +8,6 @@ distiller = dict(
     ])
 # What a config of two U-Nets merges into its own model.
 routed = dict(
-    teacher=dict(stages=encoder),
-    student=dict(stages=encoder),
+    teacher=dict(backbone_stages=encoder),
+    student=dict(backbone_stages=encoder),
     router=dict(gate='policy', teacher_bias=10, gamma=_base_.distiller.gamma))

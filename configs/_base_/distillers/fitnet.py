@@ -2,7 +2,7 @@
 _base_ = './kd.py'
 distiller = dict(
     spots=[
-        dict(name='hint', stage=2, connector=dict(type='ConvReg')),
+        dict(name='hint', backbone_stage=2, connector=dict(type='ConvReg')),
         _base_.logits
     ],
     gamma=1)

@@ -2,7 +2,7 @@
 _base_ = './kd.py'
 distiller = dict(
     spots=[
-        dict(name='flow', stage='consecutive', loss=dict(type='FSPLoss')),
+        dict(name='flow', backbone_stage='consecutive', loss=dict(type='FSPLoss')),
         _base_.logits
     ],
     gamma=1)

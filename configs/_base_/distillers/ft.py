@@ -4,7 +4,7 @@ pool = dict(type='PoolToSmaller')
 distiller = dict(
     spots=[
         dict(
-            name='factor', stage=-1, loss=dict(type='FTLoss'), connector=[dict(type='Translator'), pool],
+            name='factor', backbone_stage=-1, loss=dict(type='FTLoss'), connector=[dict(type='Translator'), pool],
             teacher_connector=[dict(type='Paraphraser'), pool], teacher_decoder=dict(type='ParaphraserDecoder'),
             weight=200),
         _base_.logits

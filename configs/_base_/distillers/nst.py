@@ -3,7 +3,7 @@ _base_ = './kd.py'
 pool = dict(type='PoolToSmaller')
 distiller = dict(
     spots=[
-        dict(stage='all', loss=dict(type='NSTLoss'), connector=pool, teacher_connector=pool, weight=50),
+        dict(backbone_stage='all', loss=dict(type='NSTLoss'), connector=pool, teacher_connector=pool, weight=50),
         _base_.logits
     ],
     gamma=1)

@@ -2,7 +2,7 @@
 _base_ = './kd.py'
 distiller = dict(
     spots=[
-        dict(name='similarity', stage=-1, loss=dict(type='SPLoss'), weight=3000),
+        dict(name='similarity', backbone_stage=-1, loss=dict(type='SPLoss'), weight=3000),
         _base_.logits
     ],
     gamma=1)

@@ -4,7 +4,8 @@ pool = dict(type='PoolToSmaller')
 distiller = dict(
     spots=[
         dict(
-            stage='all', loss=dict(type='VIDLoss'), connector=[pool, dict(type='VarianceHead')], teacher_connector=pool),
+            backbone_stage='all', loss=dict(type='VIDLoss'),
+            connector=[pool, dict(type='VarianceHead')], teacher_connector=pool),
         _base_.logits
     ],
     gamma=2)

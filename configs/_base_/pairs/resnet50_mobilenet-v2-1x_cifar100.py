@@ -9,5 +9,5 @@ model = dict(
         checkpoint='work_dirs/resnet50_1xb64-240e_cifar100/best_accuracy_top1_*.pth'),
     student=dict(
         cfg='configs/students/mobilenet-v2-1x_cifar100.py',
-        stages=['backbone.layer2', 'backbone.layer3', 'backbone.layer5', 'backbone.layer7']),
+        backbone_stages=['backbone.layer2', 'backbone.layer3', 'backbone.layer5', 'backbone.layer7']),
     router=dict(gate='policy'))

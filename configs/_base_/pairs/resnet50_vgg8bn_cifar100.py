@@ -8,5 +8,5 @@ model = dict(
         checkpoint='work_dirs/resnet50_1xb64-240e_cifar100/best_accuracy_top1_*.pth'),
     student=dict(
         cfg='configs/students/vgg8bn_cifar100.py',
-        stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
+        backbone_stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
     router=dict(gate='policy'))

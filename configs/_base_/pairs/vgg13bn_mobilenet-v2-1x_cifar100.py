@@ -7,8 +7,8 @@ model = dict(
     teacher=dict(
         cfg='configs/teachers/vgg13bn_1xb64-240e_cifar100.py',
         checkpoint='work_dirs/vgg13bn_1xb64-240e_cifar100/best_accuracy_top1_*.pth',
-        stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
+        backbone_stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
     student=dict(
         cfg='configs/students/mobilenet-v2-1x_cifar100.py',
-        stages=['backbone.layer2', 'backbone.layer3', 'backbone.layer5', 'backbone.layer7']),
+        backbone_stages=['backbone.layer2', 'backbone.layer3', 'backbone.layer5', 'backbone.layer7']),
     router=dict(gate='policy'))

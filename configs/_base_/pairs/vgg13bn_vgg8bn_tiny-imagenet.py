@@ -5,8 +5,8 @@ model = dict(
     teacher=dict(
         cfg='configs/teachers/vgg13bn_1xb64-240e_tiny-imagenet.py',
         checkpoint='work_dirs/vgg13bn_1xb64-240e_tiny-imagenet/best_accuracy_top1_*.pth',
-        stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
+        backbone_stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
     student=dict(
         cfg='configs/students/vgg8bn_tiny-imagenet.py',
-        stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
+        backbone_stages=['backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']),
     router=dict(gate='policy', teacher_bias=10, gamma=2))

@@ -7,8 +7,8 @@ model = dict(
     teacher=dict(
         cfg='configs/teachers/wrn-40-2_1xb64-240e_cifar100.py',
         checkpoint='work_dirs/wrn-40-2_1xb64-240e_cifar100/best_accuracy_top1_*.pth',
-        stages=['backbone.layer1.blocks', 'backbone.layer2.blocks', 'backbone.layer3.blocks']),
+        backbone_stages=['backbone.layer1.blocks', 'backbone.layer2.blocks', 'backbone.layer3.blocks']),
     student=dict(
         cfg='configs/students/wrn-16-2_cifar100.py',
-        stages=['backbone.layer1.blocks', 'backbone.layer2.blocks', 'backbone.layer3.blocks']),
+        backbone_stages=['backbone.layer1.blocks', 'backbone.layer2.blocks', 'backbone.layer3.blocks']),
     router=dict(gate='policy', teacher_bias=10))
