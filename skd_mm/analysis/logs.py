@@ -1,4 +1,4 @@
-"""Reading what a run has logged: one line of JSON after each logged iteration and each validation."""
+"""Read the log of a run: one line of JSON per logged iteration and per validation."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook
 
 from skd_mm.utils import did_you_mean
 
-# What stands in a line beside measures.
+# What a line has besides metrics.
 _BOOKKEEPING = ('phase', 'step', 'iter', 'epoch', 'time', 'data_time', 'lr', 'base_lr', 'momentum', 'memory',
                 'grad_norm')
 
@@ -21,7 +21,7 @@ class Record:
     """One line of a log.
 
     Attributes:
-        position: Iterations since the start of the run.
+        position: The number of iterations since the start of the run.
         mode: ``'train'`` or ``'val'``.
         phase: Name of the phase; None in a run without phases.
         values: All numbers of the line, by name.
@@ -38,9 +38,9 @@ class Span:
     """A phase on the axis of the run's iterations.
 
     Attributes:
-        name: The phase's; empty in a run without phases.
-        start: The iterations before it.
-        end: The iterations up to its end, as far as it has been logged.
+        name: Name of the phase; empty in a run without phases.
+        start: The number of iterations before it.
+        end: The number of iterations up to its end, as far as it has been logged.
         records: Its lines.
     """
 
@@ -50,14 +50,14 @@ class Span:
     records: list[Record] = field(default_factory=list)
 
     def series(self, key: str, mode: str) -> list[tuple[int, float]]:
-        """One curve.
+        """Return one curve.
 
         Args:
-            key: Name of what was logged.
+            key: Name of a logged value.
             mode: ``'train'`` or ``'val'``.
 
         Returns:
-            Pairs of iteration and value; none where it was not logged.
+            Pairs of iteration and value; none if it was not logged.
         """
         return [(record.position, record.values[key]) for record in self.records
                 if record.mode == mode and key in record.values]
@@ -65,10 +65,10 @@ class Span:
 
 @dataclass
 class Run:
-    """What a run has logged, in the order of its iterations.
+    """The log of a run, in the order of its iterations.
 
     Attributes:
-        name: What it is called in tables and legends.
+        name: Its name in tables and legends.
         records: Its lines.
     """
 
@@ -76,11 +76,11 @@ class Run:
     records: list[Record] = field(default_factory=list)
 
     def logged(self) -> list[str]:
-        """The names of all that was logged, in the order of appearance."""
+        """Return the names of all logged values, in the order of appearance."""
         return list(dict.fromkeys(key for record in self.records for key in record.values))
 
     def spans(self) -> list[Span]:
-        """The phases in their order; one without a name in a run that has none."""
+        """Return the phases in their order; a single one without a name if the run has none."""
         spans: list[Span] = []
         for record in self.records:
             name = record.phase or ''
@@ -91,17 +91,17 @@ class Run:
         return spans
 
     def summary(self, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Each phase in numbers.
+        """Summarize each phase in numbers.
 
         Args:
-            keys: Measures to be among them whatever they are. Without, these are the training loss and what was
-                measured in validation, except for single spots.
+            keys: Values to include besides the training loss and the metrics of the validation (without those of
+                single spots).
 
         Returns:
-            For each phase ``dict(phase, iterations, seconds, measures)``. ``seconds`` is the time of the training
-            iterations alone, extrapolated from the logged ones. ``measures`` gives for each name ``dict(last, best,
-            at)``, the best value being at the iteration ``at``; less is better where MMEngine's checkpoint hook
-            thinks so (``loss`` …).
+            For each phase ``dict(phase, iterations, seconds, metrics)``. ``seconds`` is the time of the training
+            iterations alone, extrapolated from the logged ones. ``metrics`` has for each name ``dict(last, best, at)``;
+            ``at`` is the iteration of the best value. Less is better if MMEngine's checkpoint hook says so for that
+            name (``loss`` …).
         """
         rows = []
         for span in self.spans():
@@ -109,28 +109,24 @@ class Run:
             for position, duration in span.series('time', 'train'):
                 seconds += duration * (position - before)
                 before = position
-            measures = {}
-            for key, values in _measures(span.records, keys).items():
-                numbers = [pair for pair in values if not math.isnan(pair[1])] or values
-                best = (min if is_less_better(key) else max)(numbers, key=lambda pair: pair[1])
-                measures[key] = dict(last=values[-1][1], best=best[1], at=best[0])
-            rows.append(dict(phase=span.name, iterations=span.end - span.start, seconds=seconds, measures=measures))
+            metrics = {key: _last_and_best(key, values) for key, values in _metrics(span.records, keys).items()}
+            rows.append(dict(phase=span.name, iterations=span.end - span.start, seconds=seconds, metrics=metrics))
         return rows
 
 
 def is_less_better(key: str) -> bool:
-    """Whether less is better, by the words that MMEngine's checkpoint hook goes by (``loss`` is one of them)."""
+    """Whether less is better, by the words in the name that MMEngine's checkpoint hook looks for, such as ``loss``."""
     return any(word in key.lower() for word in CheckpointHook._default_less_keys)
 
 
 def find_logs(path: str | Path) -> list[Path]:
-    """Finds the logs of a run.
+    """Find the logs of a run.
 
     Args:
         path: A log, or a work directory, or a ``<time>`` directory in one.
 
     Returns:
-        The files, the oldest first: a run that was resumed has several.
+        The files, oldest first: a resumed run has several.
 
     Raises:
         FileNotFoundError: There is none; the closest names in that folder are given.
@@ -148,13 +144,13 @@ def find_logs(path: str | Path) -> list[Path]:
 
 
 def read_run(path: str | Path, name: str | None = None) -> Run:
-    """Reads a run.
+    """Read the log of a run.
 
-    The logs of a run that was resumed are put together: from where a later one starts, it replaces the earlier ones.
+    The logs of a resumed run are joined: from its start on, a later one replaces the earlier ones.
 
     Args:
         path: See :func:`find_logs`.
-        name: What it is called; the name of the work directory if None.
+        name: Name of the run; that of the work directory by default.
 
     Returns:
         The run.
@@ -176,7 +172,7 @@ def read_run(path: str | Path, name: str | None = None) -> Run:
 
 
 def read_runs(paths: Sequence[str | Path]) -> list[Run]:
-    """Reads several runs; two whose work directories have one name are called by their paths."""
+    """Read the logs of several runs; those whose work directories have the same name are named by their paths."""
     runs = [read_run(path) for path in paths]
     names = [run.name for run in runs]
     for run, path in zip(runs, paths, strict=True):
@@ -187,7 +183,7 @@ def read_runs(paths: Sequence[str | Path]) -> list[Run]:
 
 def _read(file: Path, before: list[Record]) -> list[Record]:
     records: list[Record] = []
-    # By-epoch runs count validations in epochs: they belong where the training was then.
+    # Epoch-based runs count validations in epochs; they belong to the last iteration before them.
     last = next((record for record in reversed(before) if record.mode == 'train'), None)
     lines = [line for line in file.read_text().splitlines() if line.strip()]
     for number, line in enumerate(lines, 1):
@@ -197,7 +193,7 @@ def _read(file: Path, before: list[Record]) -> list[Record]:
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines) and isinstance(error, json.JSONDecodeError):
                 break  # the run was killed while it wrote this line
-            raise ValueError(f'{file}, line {number} is none of a training log: {line[:80]!r}') from None
+            raise ValueError(f'{file}, line {number} is not one of a training log: {line[:80]!r}') from None
         mode = 'train' if 'iter' in values else 'val'
         if mode == 'val' and last is not None and step == last.values.get('epoch'):
             step = last.position
@@ -209,18 +205,29 @@ def _read(file: Path, before: list[Record]) -> list[Record]:
     return records
 
 
-def _measures(records: Sequence[Record], keys: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+def _metrics(records: Sequence[Record], keys: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
     found: dict[str, list[tuple[int, float]]] = {}
     for record in records:
         for key, value in record.values.items():
-            usual = key == 'loss' if record.mode == 'train' else \
-                key not in _BOOKKEEPING and not key.startswith('spots.')
-            if usual or key in keys:
+            if _is_metric(key, record.mode) or key in keys:
                 found.setdefault(key, []).append((record.position, value))
     return found
 
 
+def _is_metric(key: str, mode: str) -> bool:
+    if mode == 'train':
+        return key == 'loss'
+    return key not in _BOOKKEEPING and not key.startswith('spots.')
+
+
+def _last_and_best(key: str, values: Sequence[tuple[int, float]]) -> dict[str, float]:
+    numbers = [pair for pair in values if not math.isnan(pair[1])] or values
+    choose = min if is_less_better(key) else max
+    at, best = choose(numbers, key=lambda pair: pair[1])
+    return dict(last=values[-1][1], best=best, at=at)
+
+
 def _name(file: Path) -> str:
-    """The work directory of ``work_dir/<time>/vis_data/scalars.json``, or the file's own name."""
+    """Return the work directory's name in ``work_dir/<time>/vis_data/scalars.json``, or else the file's."""
     parts = file.resolve().parts
     return parts[-4] if len(parts) > 4 and parts[-2] == 'vis_data' else file.stem

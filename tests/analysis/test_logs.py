@@ -47,13 +47,13 @@ def test_the_numbers_of_a_phase(tmp_path):
           train(30, 'head'), val(40, 'head', mIoU=30., aAcc=3.), val(50, 'head', mIoU=20., aAcc=4.))
     stem, head = read_run(tmp_path / 'skd').summary()
     assert (stem['phase'], stem['iterations'], stem['seconds']) == ('stem', 26, 10 * 0.5 + 4 * 1.0)
-    assert stem['measures']['loss'] == dict(last=1 / 14, best=1 / 14, at=14)
-    assert stem['measures']['spot_loss'] == dict(last=.3, best=.1, at=24)
-    assert list(stem['measures']) == ['loss', 'spot_loss']
+    assert stem['metrics']['loss'] == dict(last=1 / 14, best=1 / 14, at=14)
+    assert stem['metrics']['spot_loss'] == dict(last=.3, best=.1, at=24)
+    assert list(stem['metrics']) == ['loss', 'spot_loss']
     assert head['iterations'] == 24 and head['seconds'] == 4 * 0.5
-    assert head['measures']['mIoU'] == dict(last=20., best=30., at=40)
-    assert head['measures']['aAcc'] == dict(last=4., best=4., at=50)
-    asked = read_run(tmp_path / 'skd').summary(['spots.stem.loss', 'lr'])[0]['measures']
+    assert head['metrics']['mIoU'] == dict(last=20., best=30., at=40)
+    assert head['metrics']['aAcc'] == dict(last=4., best=4., at=50)
+    asked = read_run(tmp_path / 'skd').summary(['spots.stem.loss', 'lr'])[0]['metrics']
     assert asked['spots.stem.loss']['last'] == 5. and asked['lr']['last'] == 0.1
 
 
@@ -85,7 +85,7 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
 @pytest.mark.parametrize('line', ['not json', '[1]', '{"loss": 1}', '{"step": "x"}'])
 def test_a_file_that_is_no_log(tmp_path, line):
     file = write(tmp_path / 'log.json', train(1), line, train(2))
-    with pytest.raises(ValueError, match=r'log.json, line 2 is none of a training log'):
+    with pytest.raises(ValueError, match=r'log.json, line 2 is not one of a training log'):
         read_run(file)
 
 

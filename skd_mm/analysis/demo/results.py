@@ -36,7 +36,7 @@ def collect_results(plan: Plan, records: Mapping[str, Mapping[str, Any]], root: 
     runs = {}
     for run in plan.runs:
         record = records[run.name]
-        validation = read_run(folder / run.name).summary()[-1]['measures']['mIoU']
+        validation = read_run(folder / run.name).summary()[-1]['metrics']['mIoU']
         tests = record['test']
         runs[run.name] = dict(
             config=run.config, command=record['command'], commit=record['commit'], phases=len(run.phases),
