@@ -4,9 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from skd_mm.features import FeatureExtractor, ForwardPlan, Stage
+from skd_mm.features.dataflow import reached_parameters
+from skd_mm.features.modes import preserve_buffers, preserve_modes, trainable_parameters, without_recomputation
 from skd_mm.features.paths import is_within, join, overlaps
 from skd_mm.routing import Router
 from skd_mm.utils import did_you_mean
@@ -146,6 +149,25 @@ class PhaseResolver:
                              self._features('teacher', terms, routed, multi_path), prefix),
             uncacheable=self._why_uncacheable(terms, frozen_bn, multi_path, again))
         return active
+
+    def find_task_parameters(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[str]:
+        """Find which parameters the student's own losses reach, by a forward pass in training mode.
+
+        Args:
+            inputs: ``[B, C, H, W]``.
+            data_samples: One per image, with labels.
+
+        Returns:
+            The names of the parameters that would be trained and are not reached; they are not trained from now on.
+        """
+        model = self.student.model
+        with (preserve_modes(model), preserve_buffers(model), torch.enable_grad(),
+              trainable_parameters(model, True), without_recomputation(model)):
+            model.train()
+            losses = model(inputs, data_samples, mode='loss')
+            terms = [value for name, value in losses.items() if 'loss' in name]
+            self.task_reached = reached_parameters(model, terms)
+        return sorted(self.learnable & {name for name, _ in model.named_parameters()} - self.task_reached)
 
     def train_paths(self, train: Iterable[str]) -> list[str]:
         """Return the paths in the student of stages and modules.

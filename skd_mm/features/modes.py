@@ -34,6 +34,22 @@ def preserve_modes(*models: nn.Module | None) -> Iterator[None]:
 
 
 @contextmanager
+def preserve_buffers(model: nn.Module) -> Iterator[None]:
+    """Restore the buffers of a model afterwards.
+
+    Args:
+        model: The model.
+    """
+    before = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
+
+
+@contextmanager
 def side_effect_free(model: nn.Module, device: torch.device | None = None) -> Iterator[None]:
     """Put a model into eval mode for a while, and restore its modes and the random state afterwards.
 

@@ -19,6 +19,7 @@ from skd_mm.engine.phase_cache import build_feature_cache
 from skd_mm.engine.phase_data import PhaseData
 from skd_mm.engine.phase_validation import PhaseValidation
 from skd_mm.engine.sanity_check import check_phases, check_task
+from skd_mm.engine.task_parameters import find_task_parameters
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
@@ -90,6 +91,7 @@ class PhaseLoop(BaseLoop):
         if self.recipe.cache:
             check_deterministic(self.data.dataset, distiller.data_preprocessor, self.recipe.cache.views)
         super().__init__(runner, self.data.build_loader(self.phase, self.index, self.seed))
+        find_task_parameters(self)
         check_phases(self)
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
         self.checkpoints = replace_default_hooks(runner, has_router=distiller.router is not None)
