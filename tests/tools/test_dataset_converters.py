@@ -73,7 +73,8 @@ def tiny(tmp_path):
 
 
 def test_tiny_imagenet_is_read_by_mmpretrain(run, tiny):
-    assert run(tiny_imagenet, tiny).startswith('2 images of 2 classes')
+    (tiny / 'train' / 'a_file').touch()  # it is not a class
+    assert run(tiny_imagenet, tiny).endswith('val.txt: 2 images of 2 classes\n')
     cfg = Config.fromfile('configs/_base_/datasets/tiny_imagenet.py')
     found = {}
     for split in ('train', 'val'):
@@ -84,10 +85,12 @@ def test_tiny_imagenet_is_read_by_mmpretrain(run, tiny):
     assert found == dict(train={'n01_0.JPEG': 0, 'n02_0.JPEG': 1}, val={'val_0.JPEG': 1, 'val_1.JPEG': 0})
 
 
-def test_what_is_wrong_with_tiny_imagenet_is_said(run, tiny):
+def test_errors_in_tiny_imagenet_are_reported(run, tiny):
     assert 'the folder of Tiny-ImageNet?' in run(tiny_imagenet, tiny / 'train')
     (tiny / 'val' / 'images' / 'val_1.JPEG').unlink()
     assert 'val_annotations.txt, line 2: there is no file' in run(tiny_imagenet, tiny)
     (tiny / 'val' / 'val_annotations.txt').write_text('val_0.JPEG\tn03\t0\n')
     assert "line 1: the class 'n03' has no folder" in run(tiny_imagenet, tiny)
+    (tiny / 'val' / 'val_annotations.txt').write_text('val_0.JPEG n03\n')
+    assert 'line 1: the class' in run(tiny_imagenet, tiny)
     assert not (tiny / 'val.txt').exists()
