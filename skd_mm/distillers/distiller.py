@@ -323,8 +323,9 @@ class Distiller(BaseModel):
         losses = {spot.name: (weight * spot(*spot_inputs(spot, outputs, data_samples))).expand(len(inputs))
                   for spot, weight in self.active.spots}
         samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))
-        for i, sample in enumerate(samples):
-            sample.set_metainfo(dict(spot_losses={name: loss[i].item() for name, loss in losses.items()}))
+        rows = torch.stack(list(losses.values()), dim=1).tolist()  # one copy to the host
+        for sample, row in zip(samples, rows, strict=True):
+            sample.set_metainfo(dict(spot_losses=dict(zip(losses, row, strict=True))))
         return samples
 
     def _keys(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[Any] | None:

@@ -34,7 +34,9 @@ class StepHook(Hook):
         self.begins = begins
 
     def before_phase(self, runner):
-        backend.STATE.ledger.first = True
+        if self.begins:
+            backend.STATE.ledger.first = True
+            backend.STATE.ledger.phases += 1
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.begins:

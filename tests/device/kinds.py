@@ -14,6 +14,9 @@ JUDGED = dict(name='logits', student=HEAD, teacher='bank', loss=dict(type='KDLos
               discriminator=dict(type='LabelDiscriminator', embedding=4, channels=(8, 6), pixels=20))
 CRD = dict(name='crd', student=SPOTS[2], loss=dict(type='CRDLoss'), connector=EMBED, teacher_connector=EMBED,
            memory=dict(type='ContrastMemory', num_samples=12, dim=8, negatives=5))
+QUEUES = dict(name='queues', student=SPOTS[2], loss=dict(type='CIRKDMemoryLoss'), connector=dict(type='Projector'),
+              memory=dict(type='ClassQueues', num_classes=CLASSES, dim=4, pixel_slots=64, region_slots=16,
+                          pixel_keys=12, region_keys=6, pixels_per_image=4))
 FACTOR = dict(name='ft', student=SPOTS[2], loss=dict(type='FTLoss'), connector=dict(type='Translator'),
               teacher_connector=dict(type='Paraphraser'), teacher_decoder=dict(type='ParaphraserDecoder'))
 WIDE = dict(student=network(), teacher=network(widths=[4, 5, 6]))
@@ -38,6 +41,11 @@ def at(module, loss, **changes):
 def stagewise(**changes):
     """SKD with two iterations a phase."""
     return dict(schedule=dict(type='Stagewise', phase_iters=2, **changes))
+
+
+def cached(**settings):
+    """SKD with a cache that two iterations of a phase fill and a third one reads."""
+    return dict(images=8, schedule=dict(type='Stagewise', phase_iters=3, cache=settings))
 
 
 def classification(spots, **changes):
@@ -89,19 +97,32 @@ KINDS = {
                                at(SPOTS[2], 'CCLoss', connector=EMBED, teacher_connector=EMBED)]),
     'distributions': simultaneous([at(SPOTS[0], 'NSTLoss'), at(SPOTS[1:], 'FSPLoss', name='fsp'),
                                    at(SPOTS[1], 'VIDLoss', connector=dict(type='VarianceHead'))]),
+    'segmentation': simultaneous([
+        at(SPOTS[0], 'SKDSPairwiseLoss', name='pairs'), at(SPOTS[1], 'PKDLoss'), at(HEAD, 'CWDLoss'),
+        dict(student=SPOTS[2], loss=dict(type='IFVDLoss', num_classes=CLASSES))]),
+    'generated features': simultaneous([at(SPOTS[2], 'MSELoss', connector=dict(type='MaskedGenerator'))]),
+    'boundaries': simultaneous([at(HEAD, 'BPKDLoss')]),
+    'correlations of predictions': simultaneous([at(HEAD, 'DISTLoss')]),
+    'decoupled logits': simultaneous([at(HEAD, 'DKDLoss')]),
+    'decoupled logits of a classifier': classification([at('head.fc', 'DKDLoss')]),
     'connectors': simultaneous([dict(student=SPOTS[0], connector='auto'),
                                 dict(student=SPOTS[1], connector=[dict(type='ConvReg'), dict(type='Resize')]),
+                                dict(student=HEAD, connector=dict(type='PoolToSmaller'),
+                                     teacher_connector=dict(type='PoolToSmaller')),
                                 dict(student=SPOTS[2], connector=[dict(type='GlobalPool'), dict(type='Linear')],
                                      teacher_connector=dict(type='GlobalPool'))], teacher=network(width=6, stride=2)),
     'paraphraser': dict(model=distiller([FACTOR]), schedule=dict(
         type='Simultaneous', phase_iters=2, prepare=dict(spots=['ft.teacher']))),
     'contrastive memory': dict(simultaneous([CRD]), schedule=dict(type='Simultaneous', phase_iters=5)),
     'contrastive memory of a classifier': classification([CRD]),
+    'images of a batch': simultaneous([at(SPOTS[2], 'CIRKDLoss')]),
+    'queues of classes': simultaneous([QUEUES]),
     # Gates
     **{f'router {gate}': simultaneous([at(SPOTS[0], 'ATLoss'), at(SPOTS[1], 'SPLoss'), at(SPOTS[2], 'PKTLoss'), LOGITS],
                                       router=dict(gate=gate), **WIDE)
        for gate in ('policy', 'random', 'always', 'never', 'anti')},
     'router of a memory': simultaneous([CRD, LOGITS], router=dict(gate='random')),
+    'router of queues': simultaneous([QUEUES, LOGITS], router=dict(gate='random')),
     'router of a classifier': classification([at(SPOTS[1], 'SPLoss'), CRD, dict(LOGITS, student='head.fc')],
                                              router=dict(gate='policy')),
     # Teachers
@@ -121,10 +142,10 @@ KINDS = {
         schedule=dict(type='Simultaneous', phase_iters=2)),
     'teacher in training mode': stagewise() | dict(model=distiller(teacher=dict(network(), mode='train'))),
     # What else may be on
-    'cache in memory': stagewise(cache=1) | dict(images=4),
-    'cache on disk': stagewise(cache=dict(disk=1)) | dict(images=4),
-    'cache in bfloat16': stagewise(cache=dict(memory=1, dtype='bfloat16')) | dict(images=4),
-    'cache of views': stagewise(cache=dict(memory=1, views=2)) | dict(images=4, pipeline=RANDOM),
+    'cache in memory': cached(memory=1),
+    'cache on disk': cached(disk=1),
+    'cache in bfloat16': cached(memory=1, dtype='bfloat16'),
+    'cache of views': cached(memory=1, views=2) | dict(pipeline=RANDOM),
     'accumulation': dict(schedule=dict(type='Stagewise', phase_iters=4), param_scheduler=[],
                          optim_wrapper=optimizer(accumulative_counts=2, clip_grad=dict(max_norm=1.))),
     'half precision': simultaneous([*SPOTS, LOGITS]) | dict(optim_wrapper=optimizer(

@@ -55,6 +55,7 @@ class Ledger:
         step: The iteration that runs; None outside of one.
         first: Whether it is the first iteration of a phase.
         steps: How many iterations have ended.
+        phases: How many phases have begun.
         time: How many non-blocking copies to the host have begun.
     """
 
@@ -63,6 +64,7 @@ class Ledger:
         self.step: int | None = None
         self.first = False
         self.steps = 0
+        self.phases = 0
         self.time = 0
         self._lock = threading.Lock()
         self._in_flight = WeakTensorKeyDictionary()
