@@ -17,7 +17,7 @@ from skd_mm.features import FeatureExtractor, Stage, StageSplit
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
 
-from .discriminators import Adversary
+from .discriminators import Adversary, build_adversary
 from .inputs import TeacherInput
 from .networks import build_network, load_weights
 from .probing import features_at, pooled_feature, split_at, stage_entries, stage_pairs
@@ -156,7 +156,7 @@ def all_terms(spots: Sequence[Spot]) -> dict[str, Spot | Reconstruction | Advers
             terms[f'{spot.name}.teacher'] = spot.reconstruction
     for spot in spots:
         if spot.discriminator is not None:
-            terms[f'{spot.name}.discriminator'] = Adversary(spot)
+            terms[f'{spot.name}.discriminator'] = build_adversary(spot)
     return terms
 
 

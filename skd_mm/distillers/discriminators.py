@@ -9,6 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from skd_mm.losses import Feature
+from skd_mm.losses.adversarial import generator_loss, gradient_penalty, hinge_loss, wasserstein_loss
 from skd_mm.losses.base import mean_of_valid, resize_labels, upcast
 
 from .spot import Modules, Spot
@@ -18,17 +19,17 @@ class DiscriminatorInput(NamedTuple):
     """What a discriminator judges.
 
     Attributes:
-        student: ``[B, K]`` or ``[B, K, H, W]``, the student's softened prediction, with its graph; ``[B, K, P]`` where
-            a sample of the pixels is judged.
+        student: ``[B, K]`` or ``[B, K, H, W]``, the student's prediction, with its graph; ``[B, K, P]`` where a sample
+            of the pixels is judged.
         teacher: The same of the teacher.
-        labels: ``[B]``, ``[B, H, W]`` or ``[B, P]``.
+        labels: ``[B]``, ``[B, H, W]`` or ``[B, P]``; None for a discriminator that does not know them.
         valid: The same shape; False for pixels that do not count.
     """
 
     student: Tensor
     teacher: Tensor
-    labels: Tensor
-    valid: Tensor
+    labels: Tensor | None = None
+    valid: Tensor | None = None
 
 
 class Adversary:
@@ -51,7 +52,8 @@ class Adversary:
         self.needs = {'labels'}
         self.weight = 1.0
         self.temperature = float(getattr(spot.loss, 'temperature', 1.0))
-        self.ignore_index = int(getattr(spot.loss, 'ignore_index', 255))
+        index = getattr(spot.loss, 'ignore_index', 255)
+        self.ignore_index = 255 if index is None else int(index)
         self.pixels: int | None = getattr(spot.discriminator, 'pixels', None)
 
     @property
@@ -95,17 +97,81 @@ class Adversary:
 
     def discriminator_loss(self, case: DiscriminatorInput) -> Tensor:
         """``L_D``, ``[B]``; the student gets no gradient."""
-        with torch.autocast(case.labels.device.type, enabled=False):
+        assert case.labels is not None and case.valid is not None
+        with torch.autocast(case.student.device.type, enabled=False):
             both = torch.cat([case.teacher.detach(), case.student.detach()])
             teacher, student = self.discriminator(both, torch.cat([case.labels] * 2)).chunk(2)
             return mean_of_valid(F.softplus(-teacher) + F.softplus(student), case.valid)
 
     def generator_loss(self, case: DiscriminatorInput) -> Tensor:
         """``L_S``, ``[B]``; the discriminator gets no gradient."""
-        with torch.autocast(case.labels.device.type, enabled=False):
-            fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
-            student = functional_call(self.discriminator, fixed, (case.student, case.labels))
-            return mean_of_valid(F.softplus(-student), case.valid)
+        assert case.labels is not None and case.valid is not None
+        with torch.autocast(case.student.device.type, enabled=False):
+            return mean_of_valid(F.softplus(-self._fixed(case.student, case.labels)), case.valid)
+
+    def _fixed(self, *inputs: Tensor) -> Tensor:
+        """What the discriminator returns, with a gradient for its inputs alone."""
+        fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        return functional_call(self.discriminator, fixed, inputs)
+
+
+class LogitAdversary(Adversary):
+    """The same with a discriminator that sees maps of raw logits and no labels, such as SKDS' holistic term.
+
+    ``L_S = -mean D(z_S)`` for the student. For the discriminator, depending on its ``objective``,
+    ``mean max(0, 1 - D(z_T)) + mean max(0, 1 + D(z_S))`` (``'hinge'``) or ``mean D(z_S) - mean D(z_T)`` and the
+    gradient penalty times its ``penalty`` (``'wgan-gp'``). Liu et al., arXiv 1903.04197, Sec. 3.3. All pixels count.
+    The logits of each network are judged in a pass of their own, as BN in the discriminator normalises each. The
+    authors train the student first and then the discriminator; here it is the other way round.
+
+    Args:
+        spot: A spot with a discriminator that has ``objective`` and ``penalty``. It owns the parameters.
+    """
+
+    def __init__(self, spot: Spot) -> None:
+        super().__init__(spot)
+        self.needs = set()
+
+    def case(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor]) -> DiscriminatorInput:
+        """Brings logits together.
+
+        Args:
+            student: ``[B, K, H, W]``, the student's logits.
+            teacher: The same of the teacher.
+            context: Not used.
+
+        Returns:
+            What is to be judged.
+        """
+        sides: Any = self.spot.connect(student, teacher)
+        return DiscriminatorInput(*(upcast(side) for side in sides))
+
+    def discriminator_loss(self, case: DiscriminatorInput) -> Tensor:
+        """``L_D``, ``[B]``; the student gets no gradient."""
+        network: Any = self.discriminator
+        with torch.autocast(case.student.device.type, enabled=False):
+            student, teacher = network(case.student.detach()), network(case.teacher.detach())
+            if network.objective == 'hinge':
+                return hinge_loss(student, teacher)
+            penalty = gradient_penalty(network, case.student, case.teacher)
+            return wasserstein_loss(student, teacher) + network.penalty * penalty
+
+    def generator_loss(self, case: DiscriminatorInput) -> Tensor:
+        """``L_S``, ``[B]``; the discriminator gets no gradient."""
+        with torch.autocast(case.student.device.type, enabled=False):
+            return generator_loss(self._fixed(case.student))
+
+
+def build_adversary(spot: Spot) -> Adversary:
+    """Return the other half of a spot with a discriminator.
+
+    Args:
+        spot: The spot.
+
+    Returns:
+        One with labels, unless the discriminator has ``conditional = False``.
+    """
+    return Adversary(spot) if getattr(spot.discriminator, 'conditional', True) else LogitAdversary(spot)
 
 
 def _drawn(count: int, sides: Sequence[Tensor], labels: Tensor, valid: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:

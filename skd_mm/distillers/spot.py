@@ -37,9 +37,9 @@ class Spot(nn.Module):
         teacher_decoder: Config of a connector, or a list of them, that leads from the teacher's feature behind its
             connector back to the feature. With it the teacher's connector learns to lose nothing, in phases in which
             ``<name>.teacher`` is active (:class:`Reconstruction`), and is fixed wherever the spot itself is.
-        discriminator: Config of a network that tells the teacher's softened logits from the student's. It learns, and
-            the student learns to deceive it, in phases in which ``<name>.discriminator`` is active
-            (:class:`skd_mm.distillers.discriminators.Adversary`). None by default.
+        discriminator: Config of a network that tells the teacher's logits from the student's. It is trained, and the
+            student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
+            (:mod:`skd_mm.distillers.discriminators`). None by default.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
 
     Raises:
@@ -161,9 +161,9 @@ class Spot(nn.Module):
         mask = {} if selected is None else dict(selected=selected)
         if self.memory is not None:
             labels = context.get('labels')
-            # A map of classes says nothing of the image as a whole, which is then a class of its own.
-            student, teacher = self.memory(student, teacher, context.get('index'),
-                                           labels if labels is not None and labels.dim() == 1 else None, **mask)
+            if labels is not None and labels.dim() > 1 and not getattr(self.memory, 'dense_labels', False):
+                labels = None  # to a memory of images, each image is then a class of its own
+            student, teacher = self.memory(student, teacher, context.get('index'), labels, **mask)
         known = {name: context.get(name) for name in self.loss.needs}
         if selected is None or self.loss.relational:
             return self.loss(student, teacher, **known, **mask)

@@ -68,7 +68,14 @@ class HolisticDiscriminator(BaseModule):
 
     Raises:
         ValueError: ``depth`` is not positive, or the objective is unknown.
+
+    Example:
+        >>> spots = [dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1),
+        ...               discriminator=dict(type='HolisticDiscriminator'))]
+        >>> schedule = dict(type='Simultaneous', average=False, spots={'logits': 10, 'logits.discriminator': 0.001})
     """
+
+    conditional = False  # on labels
 
     def __init__(self, num_classes: int, channels: int = 64, depth: int = 4, objective: str = 'hinge',
                  penalty: float = 10.0) -> None:

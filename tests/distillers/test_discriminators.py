@@ -197,3 +197,74 @@ def test_a_misspelt_discriminator_is_refused():
         adversarial(spots=[dict(SPOT, discriminator=dict(type='LabelDiscriminatr'))])
     with pytest.raises(KeyError, match=r"no spot 'logits.discriminato'; did you mean 'logits.discriminator'"):
         adversarial().activate('all', ['logits.discriminato'])
+
+
+HOLISTIC = dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1),
+                discriminator=dict(type='HolisticDiscriminator', channels=4, depth=2))
+
+
+def holistic(**changes):
+    spot = dict(HOLISTIC, discriminator=dict(HOLISTIC['discriminator'], **changes))
+    distiller = build_distiller(student=network(), teacher=network(), spots=[spot])
+    distiller.activate('all', {'logits': 10, 'logits.discriminator': 0.001}, 1)
+    return distiller
+
+
+def test_raw_logits_are_judged_without_labels():
+    distiller = holistic()
+    inputs, _ = batch()
+    distiller.activate('all', {'logits.discriminator': 0.001})  # and no spot or loss that needs labels
+    losses, (case, ) = distiller.eval()(inputs, None, mode='adversarial')
+    assert not losses and case.labels is None and case.valid is None
+    torch.testing.assert_close(case.student, distiller.student(inputs, mode='tensor'))
+    torch.testing.assert_close(case.teacher, distiller.teacher(inputs, mode='tensor'))
+
+
+@pytest.mark.parametrize('objective', ['hinge', 'wgan-gp'])
+def test_the_terms_without_labels_are_those_of_the_formulas(objective, monkeypatch):
+    distiller = holistic(objective=objective, penalty=3)
+    _, (case, ) = case_of(distiller)
+    discriminator = distiller.spots['logits'].discriminator.eval()
+    student, teacher = discriminator(case.student), discriminator(case.teacher)
+    expected = -0.001 * student.mean()
+    torch.testing.assert_close(distiller.active.generator_loss([case])['spots.logits.discriminator.loss'], expected)
+    if objective == 'hinge':
+        expected = F.relu(1 - teacher).mean() + F.relu(1 + student).mean()
+    else:
+        mix = torch.tensor([.3, .6]).view(2, 1, 1, 1)
+        monkeypatch.setattr(torch, 'rand', lambda *shape, **kwargs: mix)
+        between = (mix * case.teacher + (1 - mix) * case.student).detach().requires_grad_()
+        (gradient, ) = torch.autograd.grad(discriminator(between).sum(), between)
+        expected = student.mean() - teacher.mean() + 3 * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    torch.testing.assert_close(distiller.active.discriminator_model()([case])[D_LOSS], expected)
+
+
+@pytest.mark.parametrize('objective', ['hinge', 'wgan-gp'])
+def test_each_gets_its_own_gradient_without_labels(objective):
+    distiller = holistic(objective=objective)
+    _, cases = case_of(distiller)
+    own = {name for name in distiller.trainable() if 'discriminator' in name}
+    distiller.active.discriminator_model()(cases)[D_LOSS].backward()
+    reached = {name for name, parameter in distiller.named_parameters() if parameter.grad is not None}
+    assert reached == own
+    distiller.zero_grad(set_to_none=True)
+    distiller.active.generator_loss(cases)['spots.logits.discriminator.loss'].backward()
+    reached = {name for name, parameter in distiller.named_parameters() if parameter.grad is not None}
+    assert reached and all(name.startswith('student.') for name in reached)
+
+
+def test_bn_normalises_the_logits_of_each_network_by_themselves():
+    distiller = holistic()
+    _, (case, ) = case_of(distiller)
+    adversary = distiller.active.discriminators[0][0]
+    torch.manual_seed(2)
+    one = adversary.discriminator_loss(case)
+    adversary.discriminator.load_state_dict(holistic().spots['logits'].discriminator.state_dict())
+    shifted = case._replace(teacher=100 + case.teacher)
+    torch.testing.assert_close(adversary.discriminator_loss(shifted), one, rtol=1e-3, atol=1e-4)
+
+
+def test_a_loss_without_an_ignored_label_can_have_a_discriminator():
+    spot = dict(SPOT, loss=dict(type='KDLoss', temperature=2, ignore_index=None))
+    distiller = adversarial(spots=[spot])
+    assert distiller.active.discriminators[0][0].ignore_index == 255

@@ -11,6 +11,8 @@ EMBED = dict(type='Embed', normalize=True)
 LOSSES = {
     'MSELoss': dict(connector=dict(type='ConvReg')),
     'ATLoss': {}, 'NSTLoss': {}, 'SPLoss': {}, 'RKDLoss': {}, 'PKTLoss': {},
+    'IFVDLoss': {}, 'SKDSPairwiseLoss': {}, 'CIRKDLoss': {},
+    'PKDLoss': dict(connector=dict(type='Conv1x1')), 'DISTLoss': dict(connector=dict(type='Conv1x1')),
     'CCLoss': dict(connector=dict(type='Embed'), teacher_connector=dict(type='Embed')),
     'VIDLoss': dict(connector=dict(type='VarianceHead')),
     'FTLoss': dict(connector=dict(type='Translator'), teacher_connector=dict(type='Paraphraser')),

@@ -1,0 +1,106 @@
+"""The losses that segmentation methods have, at spots of a distiller."""
+
+import pytest
+import torch
+
+from skd_mm.losses import CIRKDMemoryLoss
+from tests.helpers import SPOTS, batch, build_distiller, network
+
+LOGITS, FEATURE = 'decode_head.conv_seg', SPOTS[2]
+QUEUES = dict(type='ClassQueues', num_classes=3, dim=6, pixel_slots=200, region_slots=20, pixel_keys=30, region_keys=9)
+METHODS = {
+    'KDLoss': dict(student=LOGITS, loss=dict(type='KDLoss', ignore_index=None)),
+    'DKDLoss': dict(student=LOGITS, loss=dict(type='DKDLoss')),
+    'FitNets': dict(student=FEATURE, connector=dict(type='Conv1x1', bias=False)),
+    'PKDLoss': dict(student=FEATURE, connector=dict(type='Conv1x1'), loss=dict(type='PKDLoss')),
+    'CWDLoss': dict(student=LOGITS, loss=dict(type='CWDLoss')),
+    'DISTLoss': dict(student=LOGITS, loss=dict(type='DISTLoss')),
+    'SKDSPairwiseLoss': dict(student=FEATURE, loss=dict(type='SKDSPairwiseLoss')),
+    'IFVDLoss': dict(student=FEATURE, loss=dict(type='IFVDLoss')),
+    'MGD': dict(student=FEATURE, connector=dict(type='MaskedGenerator'), loss=dict(type='MSELoss', reduction='sum')),
+    'BPKDLoss': dict(student=LOGITS, loss=dict(type='BPKDLoss')),
+    'CIRKDLoss': dict(student=FEATURE, loss=dict(type='CIRKDLoss')),
+    'CIRKDMemoryLoss': dict(student=FEATURE, connector=dict(type='Projector'), memory=QUEUES,
+                            loss=dict(type='CIRKDMemoryLoss')),
+}
+
+
+def distiller_of(method, **kwargs):
+    distiller = build_distiller(network(), network(width=6), spots=[dict(METHODS[method], name='spot')], **kwargs)
+    distiller.activate('all', ['spot'])
+    return distiller
+
+
+def value_of(distiller, inputs, samples):
+    return distiller.loss(inputs, samples)['spots.spot.loss']
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_trains_the_student(method):
+    distiller = distiller_of(method).train()
+    value = value_of(distiller, *batch(4))
+    assert value > 0
+    value.backward()
+    assert all(parameter.grad is not None for parameter in distiller.trainable().values())
+    assert distiller.student.backbone.layers[0][0].weight.grad.any()
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_images_without_a_label_give_numbers(method):
+    distiller = distiller_of(method).train()
+    inputs, samples = batch(2)
+    for sample in samples:
+        sample.gt_sem_seg.data[:] = 255
+    value = value_of(distiller, inputs, samples)
+    value.backward()
+    assert value.isfinite() and (value == 0) == (method in ('DKDLoss', 'IFVDLoss', 'BPKDLoss', 'CIRKDMemoryLoss'))
+    for parameter in distiller.trainable().values():
+        assert parameter.grad.isfinite().all()
+    assert value_of(distiller, inputs, None).isfinite()
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_under_autocast(method):
+    distiller = distiller_of(method).eval()
+    inputs, samples = batch(2)
+    expected = value_of(distiller, inputs, samples)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = value_of(distiller, inputs, samples)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, expected, rtol=.15, atol=.01)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_at_crops_of_camvid(method):
+    """Crops of 360 pixels have logits of 45: no power of two divides that."""
+    spot = dict(METHODS[method], name='spot')
+    distiller = build_distiller(network(stride=2), network(width=6, stride=2), spots=[spot])
+    distiller.activate('all', ['spot'])
+    value = value_of(distiller.train(), *batch(2, side=90))
+    value.backward()
+    assert value > 0 and distiller.student.backbone.layers[0][0].weight.grad.isfinite().all()
+
+
+def test_a_memory_of_pixels_gets_maps_of_labels():
+    distiller = distiller_of('CIRKDMemoryLoss')
+    queues = distiller.spots['spot'].memory
+    inputs, samples = batch(2)
+    for sample in samples:
+        sample.gt_sem_seg.data[sample.gt_sem_seg.data == 1] = 255
+    distiller.train().loss(inputs, samples)
+    assert queues.region_slot.tolist() == [2, 0, 2] and queues.pixel_slot.tolist() == [32, 0, 32]
+    value = value_of(distiller.eval(), inputs, samples)
+    spot = distiller.spots['spot']
+    outputs = distiller.pair.run(inputs, samples, 'tensor')
+    sides = spot.connect(outputs.features[FEATURE], outputs.targets[FEATURE])
+    labels = torch.stack([sample.gt_sem_seg.data[0] for sample in samples])
+    torch.testing.assert_close(value, CIRKDMemoryLoss()(*queues(*sides), labels=labels))
+
+
+def test_several_methods_at_one_module():
+    spots = [dict(METHODS[method], name=method) for method in METHODS]
+    distiller = build_distiller(network(), network(width=6), spots=spots)
+    distiller.activate('all', list(METHODS), 1)
+    losses = distiller.train().loss(*batch(2))
+    assert {f'spots.{method}.loss' for method in METHODS} <= set(losses)
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
