@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 
 from skd_mm.utils import described, did_you_mean
 
+from .ordinary_run import resume_exactly
 from .prelude import run_prelude
-from .resume import choose_checkpoint
 
 # Set to the number of restarts by torchrun and by Slurm (after a requeue).
 _RESTART_COUNTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
@@ -34,7 +34,7 @@ def build_runner(cfg: Config) -> Any:
     """
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if 'schedule' not in cfg:
-        choose_checkpoint(runner)
+        resume_exactly(runner)
     runner.train_loop  # noqa: B018  (builds it)
     try:
         runner.val_loop  # noqa: B018

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import DefaultScope
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.version import __version__ as mmengine_version
 from torch import Tensor
@@ -29,7 +28,7 @@ from skd_mm.utils import did_you_mean, label_of, write_json
 from skd_mm.version import __version__
 
 from .hooks.phase_checkpoint_hook import atomic_replace
-from .resume import choose_checkpoint
+from .ordinary_run import resume_exactly
 
 PREFIX = 'prelude/'
 _KEYS = ('cfg', 'options', 'min_accuracy', 'dir')
@@ -205,32 +204,13 @@ def _make(run: Config, folder: Path, file: Path, min_accuracy: Mapping[str, floa
     atomic_replace(tmp, folder / _DONE)
 
 
-class _DueValidation(Hook):
-    """Validates a state that was saved when the run was cut off, and not validated: it may be the best."""
-
-    priority = 'LOWEST'  # behind the checkpoint hook, which keeps the best
-
-    def before_train(self, runner: Any) -> None:
-        loop = runner.train_loop
-        done, last = (loop.epoch, loop.max_epochs) if isinstance(loop, EpochBasedTrainLoop) else \
-            (loop.iter, loop.max_iters)
-        if done and loop.val_begin <= done and (done % loop.val_interval == 0 or done == last):
-            runner.val_loop.run()
-
-
 def _resume(runner: Runner) -> None:
     """Lets an ordinary run go on from its newest whole checkpoint, or begin anew, whenever it was cut off."""
-    for hook in runner.hooks:
-        # MMEngine's removes the old one before it writes the new one, so that a run that keeps one may have none.
-        if isinstance(hook, CheckpointHook) and hook.max_keep_ckpts == 1:
-            hook.max_keep_ckpts = 2
     try:
-        choose_checkpoint(runner)
+        resume_exactly(runner)
     except CheckpointError as error:
         print_log(f'prelude: it begins anew: {error}', logger='current', level=logging.WARNING)
         runner._resume = False
-    if isinstance(runner.train_loop, EpochBasedTrainLoop | IterBasedTrainLoop):
-        runner.register_hook(_DueValidation())
 
 
 def _earlier(folder: Path) -> dict[str, Any] | None:

@@ -4,9 +4,10 @@ import logging
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from skd_mm.engine.loops.phase_loop import PhaseLoop
-from tests.helpers import SPOTS, config, differing, load, log_lines, network
+from tests.helpers import SPOTS, Killed, config, differing, load, log_lines, network
 
 MODEL = dict(type='skd_mm.Distiller', student=network(), teacher=network(6),
              spots=[dict(student=name, connector='auto') for name in SPOTS])
@@ -168,6 +169,28 @@ def test_a_damaged_checkpoint_of_a_plain_run_is_passed_over(toy, train, tmp_path
     assert train(path, '--resume') == ''
     log = ''.join(path.read_text() for path in folder.glob('*/*.log'))
     assert 'resuming from iter_2.pth, the one before it' in log
+
+
+def test_a_plain_run_killed_before_a_validation_keeps_the_same_best_checkpoint(toy, train, tmp_path, monkeypatch):
+    """An epoch writes its checkpoint before it is validated; the first of the two validations is the better one."""
+    path = toy({'train_dataloader.sampler.type': 'DefaultSampler'}, model=network(), param_scheduler=[],
+               train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2),
+               val_evaluator=dict(type='mmengine.ToyMetric', values=[0.9, 0.1]),
+               default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, save_best='score', rule='greater',
+                                                  max_keep_ckpts=1)))
+
+    def die(self):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mmengine.runner.ValLoop.run', die)
+        with pytest.raises(Killed):
+            train(path)
+    MessageHub._instance_dict.clear()  # it would be another process
+    assert train(path, '--resume') == ''
+    folder = tmp_path / 'here/work_dirs/toy'
+    assert [file.name for file in folder.glob('best_*.pth')] == ['best_score_epoch_1.pth']
+    assert (folder / 'epoch_1.pth').is_file() and (folder / 'epoch_2.pth').is_file()
 
 
 def with_prelude(toy, tmp_path, **changes):

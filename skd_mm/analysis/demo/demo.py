@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from skd_mm.checkpoint import read_checkpoint
+from skd_mm.analysis.run_files import find_commit, last_checkpoint, newest, same_weights
 from skd_mm.synthetic import make_street_scenes
 from skd_mm.synthetic.street_scenes.writer import MARKER
 from skd_mm.utils import write_json
@@ -21,7 +21,7 @@ from .plan import Plan, Run, make_plan, plan_table
 from .processes import ToolRunner
 from .progress import Display, TrainingProgress
 from .record import RunRecord
-from .results import collect_results, find_commit, markdown, results_notes, results_table
+from .results import collect_results, markdown, results_notes, results_table
 from .settings import DATA, DISTILLED, RECORD, TITLES, Size
 
 
@@ -152,7 +152,7 @@ class Demo:
             command += ['--cfg-options', *(f'{key}={value}' for key, value in run.options.items())]
         resume = (folder / 'last_checkpoint').is_file()
         self.display.log(run.title, 'training resumes' if resume else 'training starts')
-        record.update(command=shlex.join(['python', *command]), commit=find_commit(self.root))
+        record.update(command=shlex.join(['python', *command]), commit=find_commit())
         progress = TrainingProgress(self.display, run, folder, record)
         self.tools.call([*command, *(['--resume'] if resume else [])], folder / 'train.log', progress.poll)
         progress.end()
@@ -170,11 +170,11 @@ class Demo:
             The values of the record.
         """
         folder = self.folder / run.name
-        checkpoints = dict(best=_newest(folder, 'best_mIoU_*.pth'), last=_last_checkpoint(folder))
+        checkpoints = dict(best=newest(folder, 'best_mIoU_*.pth'), last=last_checkpoint(folder))
         for which, checkpoint in checkpoints.items():
             if which in record['test']:
                 continue
-            if which == 'last' and _same_weights(*checkpoints.values()):
+            if which == 'last' and same_weights(*checkpoints.values()):
                 result = dict(record['test']['best'], checkpoint=str(checkpoint))
             else:
                 result = self._test_checkpoint(run, which, checkpoint)
@@ -189,7 +189,7 @@ class Demo:
         if root := run.options.get('test_dataloader.dataset.data_root'):
             command += ['--cfg-options', f'test_dataloader.dataset.data_root={root}']
         self.tools.call(command, self.folder / run.name / f'test_{which}.log')
-        metrics = json.loads(_newest(out, '*/*.json').read_text())
+        metrics = json.loads(newest(out, '*/*.json').read_text())
         return dict(mIoU=round(metrics['mIoU'], 2), checkpoint=str(checkpoint),
                     command=shlex.join(['python', *command]))
 
@@ -206,17 +206,3 @@ class Demo:
         data = json.loads((self.folder / DATA / MARKER).read_text())
         return dict(config=run.config, options=run.options, configs=digest, seed=self.seed, data=data,
                     torch=torch.__version__, teacher=teacher and teacher['identity'])
-
-
-def _newest(folder: Path, pattern: str) -> Path:
-    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
-
-
-def _last_checkpoint(folder: Path) -> Path:
-    return folder / Path((folder / 'last_checkpoint').read_text().strip()).name
-
-
-def _same_weights(one: Path, other: Path) -> bool:
-    """Return whether two checkpoints hold the same weights, as if the last one is the best."""
-    first, second = (read_checkpoint(path, 'cpu')['state_dict'] for path in (one, other))
-    return all(torch.equal(value, second[key]) for key, value in first.items())

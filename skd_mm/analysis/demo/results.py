@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich import box
 from rich.table import Table
 
 from skd_mm.analysis.logs import read_run
+from skd_mm.analysis.run_files import find_commit
 from skd_mm.synthetic.street_scenes.writer import MARKER
 
 from .plan import Plan
@@ -49,20 +49,10 @@ def collect_results(plan: Plan, records: Mapping[str, Mapping[str, Any]], root: 
             seconds=round(record['seconds'], 1))
     schedule = Config.fromfile(root / 'configs' / 'demo' / 'skd.py').schedule
     return dict(
-        command=shlex.join(['python', *sys.argv]), commit=find_commit(root), torch=torch.__version__,
+        command=shlex.join(['python', *sys.argv]), commit=find_commit(), torch=torch.__version__,
         fraction=schedule.fraction, fraction_seed=schedule.get('fraction_seed', 0),
         data=json.loads((folder / DATA / MARKER).read_text()), threads=int(os.environ.get('OMP_NUM_THREADS', 1)),
         runs=runs)
-
-
-def find_commit(root: Path) -> str | None:
-    """Return the commit of a checkout, with the suffix ``-dirty`` if files were changed; None outside of git."""
-    try:
-        found = subprocess.run(['git', 'describe', '--always', '--abbrev=40', '--exclude=*', '--dirty'], cwd=root,
-                               text=True, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
 
 
 def _row(run: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from skd_mm.analysis.logs import read_run
-from skd_mm.checkpoint import read_checkpoint
+from skd_mm.analysis.run_files import best_checkpoint, last_checkpoint, newest, same_weights
 from skd_mm.utils import did_you_mean
 
 from .records import Record
@@ -121,7 +121,7 @@ def _test(folder: Path, task: Mapping[str, Any], record: Record, process: '_Proc
         shutil.rmtree(out, ignore_errors=True)
         process.call(['test.py', str(folder / 'config.py'), str(checkpoint), '--work-dir', str(out), '--split',
                       task['split'], '--per-class'], f'{out.name}.log')
-        values = json.loads(_newest(out, '*/*.json').read_text())
+        values = json.loads(newest(out, '*/*.json').read_text())
         per_class = {key: value for key, value in values.items() if isinstance(value, dict)}
         metrics = {key: round(value, 4) for key, value in values.items()
                    if isinstance(value, int | float) and key not in ('time', 'data_time')}
@@ -130,35 +130,6 @@ def _test(folder: Path, task: Mapping[str, Any], record: Record, process: '_Proc
                             f'{did_you_mean(task["metric"], metrics)}')
         tests = {which: dict(report=task['report'], metrics=metrics, per_class=per_class)}
         record.update(tests={**record['tests'], **tests})
-
-
-def last_checkpoint(work_dir: Path) -> Path:
-    """Return the checkpoint that a training ended with."""
-    return work_dir / Path((work_dir / 'last_checkpoint').read_text().strip()).name
-
-
-def best_checkpoint(work_dir: Path) -> Path:
-    """Return the best checkpoint of a training: that of the last phase, or the last one if it kept none."""
-    last = last_checkpoint(work_dir)
-    checkpoint = read_checkpoint(last, 'cpu')
-    if 'schedule' in checkpoint:
-        best = checkpoint.get('best', {}).get(checkpoint['schedule']['phases'][-1])
-        return work_dir / best['file'] if best else last
-    if any(work_dir.glob('best_*.pth')):
-        return _newest(work_dir, 'best_*.pth')
-    return last
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    """Whether two checkpoints of a run hold the same weights."""
-    if one == other:
-        return True
-    first, second = (read_checkpoint(path, 'cpu')['state_dict'] for path in (one, other))
-    return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
-
-
-def _newest(folder: Path, pattern: str) -> Path:
-    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
 
 
 class _Process:

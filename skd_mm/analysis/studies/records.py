@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import packages_distributions, version
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from skd_mm.analysis.run_files import find_commit
 from skd_mm.utils import atomic_replace, write_json
 from skd_mm.version import __version__
 
@@ -56,8 +56,8 @@ class Record:
         """Begin a record of a training that has not been started."""
         if self.get('digest') != digest:
             self.values = {}
-            self.update(digest=digest, status='started', commit=commit(), versions=versions(), trained=False, pieces=[],
-                        tests={})
+            self.update(digest=digest, status='started', commit=find_commit(), versions=versions(), trained=False,
+                        pieces=[], tests={})
 
 
 def is_done(folder: Path, task: Task) -> bool:
@@ -72,17 +72,6 @@ def is_done(folder: Path, task: Task) -> bool:
 def changed(folder: Path, task: Task) -> bool:
     """Whether a task's folder holds a training with other settings."""
     return Record(folder / task.folder).get('digest') not in (None, task.digest)
-
-
-def commit() -> str | None:
-    """The commit of this checkout, with ``-dirty`` if files were changed; None outside of git."""
-    root = Path(__file__).resolve().parents[3]
-    try:
-        found = subprocess.run(['git', 'describe', '--always', '--abbrev=40', '--exclude=*', '--dirty'], cwd=root,
-                               text=True, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
 
 
 def versions() -> dict[str, str]:

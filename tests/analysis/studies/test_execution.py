@@ -163,24 +163,6 @@ def test_variables_of_the_environment_reach_the_tools(folder, tools):
         carry_out(folder, dict(X='y', OMP_NUM_THREADS='1'))
 
 
-def test_the_best_checkpoint_is_that_of_the_last_phase(tmp_path):
-    for name in ('iter_9.pth', 'best_score_phase01_b.pth', 'best_score_phase00_a.pth'):
-        torch.save(dict(state_dict={}), tmp_path / name)
-    (tmp_path / 'last_checkpoint').write_text('iter_9.pth')
-    assert execution.best_checkpoint(tmp_path).name == 'best_score_phase00_a.pth'  # the newest one
-    best = {name: dict(file=f'best_score_phase0{i}_{name}.pth') for i, name in enumerate('ab')}
-    torch.save(dict(state_dict={}, best=best, schedule=dict(phases=['a', 'b'])), tmp_path / 'iter_9.pth')
-    assert execution.best_checkpoint(tmp_path).name == 'best_score_phase01_b.pth'
-    torch.save(dict(state_dict={}, best={}, schedule=dict(phases=['a', 'b'])), tmp_path / 'iter_9.pth')
-    assert execution.best_checkpoint(tmp_path).name == 'iter_9.pth'
-
-
-def test_a_run_without_best_checkpoints(tmp_path):
-    torch.save(dict(state_dict={}), tmp_path / 'epoch_2.pth')
-    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
-    assert execution.best_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
-
-
 def wait_for(condition):
     for _ in range(200):
         if condition():

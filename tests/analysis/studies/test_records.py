@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from skd_mm.analysis.studies import records
 from skd_mm.analysis.studies.compute import Compute
 from skd_mm.analysis.studies.plan import Plan
 from skd_mm.analysis.studies.records import Record, archive, changed, collect, comparable, is_done, resources
@@ -88,8 +87,3 @@ def test_folders_are_moved_to_the_first_free_name(tmp_path):
     for name in ('a', 'a.1'):
         (tmp_path / name).mkdir()
     assert archive(tmp_path / 'a') == tmp_path / 'a.2' and not (tmp_path / 'a').exists()
-
-
-def test_outside_of_git_there_is_no_commit(monkeypatch):
-    monkeypatch.setenv('PATH', '/nowhere')
-    assert records.commit() is None
