@@ -1,5 +1,6 @@
-"""Log lines that say which phase they are from."""
+"""Log lines that name their phase."""
 
+import re
 from typing import Any
 
 from mmengine.runner import LogProcessor
@@ -11,14 +12,16 @@ from skd_mm.registry import LOG_PROCESSORS
 class PhaseLogProcessor(LogProcessor):
     """MMEngine's log processor with the phase's name on every line, on the terminal and in the JSON log.
 
-    Training lines of the JSON log have the epoch, too, counted over the whole run.
-
-    Iterations and ETA are those of the whole run, so that curves of several phases stand in one picture.
+    Training lines of the JSON log also have the epoch, counted over the whole run. Iterations and ETA are those of the
+    whole run, so that one plot shows the curves of all phases. Metrics of a validation are logged as they are;
+    MMEngine's would log a loss among them as the mean over several validations.
 
     Args:
-        **kwargs: As for MMEngine's ``LogProcessor``; ``by_epoch`` is always False, and ``mean_pattern``, what is logged
-            as a mean over the window and not as it was last, has the keep rates of a router too.
+        **kwargs: Arguments of MMEngine's ``LogProcessor``. ``by_epoch`` is always False. ``mean_pattern``, the values
+            of training that are logged as means over a window, also matches the keep rates of a router by default.
     """
+
+    mean_pattern: Any
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs['by_epoch'] = False
@@ -34,6 +37,15 @@ class PhaseLogProcessor(LogProcessor):
         """See MMEngine's ``LogProcessor``."""
         return self._with_phase(runner, mode, *super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar))
 
+    def _collect_scalars(self, custom_cfg: Any, runner: Any, mode: str, reserve_prefix: bool = False) -> dict:
+        of_training = self.mean_pattern
+        if mode != 'train':
+            self.mean_pattern = re.compile('^(data_)?time$')
+        try:
+            return super()._collect_scalars(custom_cfg, runner, mode, reserve_prefix)
+        finally:
+            self.mean_pattern = of_training
+
     @staticmethod
     def _with_phase(runner: Any, mode: str, tag: dict, line: str) -> tuple[dict, str]:
         loop = runner._train_loop
@@ -41,5 +53,5 @@ class PhaseLogProcessor(LogProcessor):
             return tag, line
         tag['phase'] = loop.phase.name
         if mode == 'train':
-            tag['epoch'] = loop.epoch + 1  # the one that is on
+            tag['epoch'] = loop.epoch + 1  # the current one
         return tag, f'[{loop.index + 1}/{len(loop.phases)} {loop.phase.name}] {line}'

@@ -33,4 +33,11 @@ def wrap_for_phase(runner: Any, distiller: Any) -> nn.Module | None:
 
 
 def _wrap(runner: Any, model: nn.Module) -> nn.Module:
-    return runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), model)
+    # The Runner has converted BN to SyncBN when it was built. Again, it would replace modules that the distiller keeps
+    # in eval mode.
+    sync_bn = runner.cfg.pop('sync_bn', None)
+    try:
+        return runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), model)
+    finally:
+        if sync_bn is not None:
+            runner.cfg.sync_bn = sync_bn

@@ -14,7 +14,7 @@ from skd_mm.schedules import Phase
 class PhaseValidation:
     """Validation data and evaluators.
 
-    A phase with a task loss is evaluated with the config's metrics, one without it with :class:`SpotLossMetric`.
+    A phase with a task loss is evaluated by the config's evaluator, one without it by :class:`SpotLossMetric`.
 
     Args:
         runner: The runner, before its validation loop is built.
@@ -43,10 +43,10 @@ class PhaseValidation:
     def evaluator(self, phase: Phase) -> Evaluator:
         """Return the evaluator of a phase."""
         if self._evaluators is None:
-            whole = self.runner.val_loop.evaluator
-            spot = [metric for metric in whole.metrics if isinstance(metric, SpotLossMetric)]
-            task = Evaluator([metric for metric in whole.metrics if not isinstance(metric, SpotLossMetric)])
-            task.dataset_meta = whole.dataset_meta
+            # The config's own evaluator, of whatever class, keeps all but the spot loss.
+            task = self.runner.val_loop.evaluator
+            spot = [metric for metric in task.metrics if isinstance(metric, SpotLossMetric)]
+            task.metrics = [metric for metric in task.metrics if not isinstance(metric, SpotLossMetric)]
             self._evaluators = task, Evaluator(spot or [SpotLossMetric()])
         return self._evaluators[0 if phase.task else 1]
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, broadcast_object_list, is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 
 from skd_mm.checkpoint import CheckpointError, read_checkpoint
+from skd_mm.utils import from_main_process
 
 _NAME = re.compile(r'^(iter|epoch)_(\d+)\.pth$')
 # What of a config says where a run is, and not what it does.
@@ -34,17 +35,8 @@ def choose_checkpoint(runner: Any, keys: tuple[str, ...] = ()) -> None:
     """
     if not runner._resume or runner._load_from is not None:
         return
-    chosen: list[Any] = [None, None]
-    if is_main_process():
-        try:
-            chosen[0] = find_resumable(runner.work_dir, keys)
-        except CheckpointError as error:
-            chosen[1] = str(error)
-    broadcast_object_list(chosen)
-    if chosen[1] is not None:
-        raise CheckpointError(chosen[1])
-    runner._load_from = chosen[0]
-    if chosen[0] is None:
+    runner._load_from = from_main_process(lambda: find_resumable(runner.work_dir, keys))
+    if runner._load_from is None:
         runner._resume = False
         runner.logger.warning(f'there is no checkpoint to resume from in {runner.work_dir}: the run starts from its '
                               'beginning')

@@ -3,7 +3,7 @@
 from .files import atomic_folder, atomic_replace, write_json
 from .host import DeferredChecks, HostCopy, to_device
 from .messages import described, did_you_mean, error_message, exit_on_error
-from .processes import gather_samples, leave_group
+from .processes import from_main_process, gather_samples, leave_group
 from .pytree import tree_leaves, tree_map
 from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
@@ -22,6 +22,7 @@ __all__ = [
            'did_you_mean',
            'error_message',
            'exit_on_error',
+           'from_main_process',
            'gather_samples',
            'label_of',
            'leave_group',

@@ -1,11 +1,16 @@
 """Groups of processes."""
 
 import gc
+import pickle
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from torch import Tensor
+
+T = TypeVar('T')
 
 
 def gather_samples(part: Tensor) -> Tensor:
@@ -25,10 +30,42 @@ def gather_samples(part: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def leave_group() -> None:
-    """Ends the work with other processes; nothing in a process of its own.
+def from_main_process(function: Callable[[], T]) -> T:
+    """Calls a function on rank 0 and returns its result on all processes.
 
-    To be called when nothing refers to what was trained any more: a backend that something still holds when the
+    Args:
+        function: Takes no arguments. Its result must be picklable.
+
+    Returns:
+        The result.
+
+    Raises:
+        Exception: What the function raises, on all processes: none of them waits for another one that has failed.
+    """
+    outcome: list[Any] = [None, None]
+    if is_main_process():
+        try:
+            outcome[0] = function()
+        except Exception as error:
+            outcome[1] = _picklable(error)
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f'{type(error).__name__}: {error}')
+    return error
+
+
+def leave_group() -> None:
+    """Ends the work with other processes; does nothing in a process of its own.
+
+    To be called when nothing refers to the trained model any more: a backend that is still referred to when the
     interpreter ends is aborted there, and the whole job fails at its very end.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():

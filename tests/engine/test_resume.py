@@ -156,18 +156,18 @@ def test_where_there_is_nothing_to_resume_nothing_is_set_aside(tmp_path):
 
 
 def test_the_first_process_chooses_for_all(folder, monkeypatch):
-    monkeypatch.setattr('skd_mm.engine.resume.is_main_process', lambda: False)
+    monkeypatch.setattr('skd_mm.utils.processes.is_main_process', lambda: False)
     monkeypatch.setattr('skd_mm.engine.resume.find_resumable', lambda *args: pytest.fail('another one looks'))
 
     def tell(values):
         values[:] = told
 
-    monkeypatch.setattr('skd_mm.engine.resume.broadcast_object_list', tell)
+    monkeypatch.setattr('skd_mm.utils.processes.broadcast_object_list', tell)
     told = ['iter_6.pth', None]
     one = runner(folder)
     choose_checkpoint(one, KEYS)
     assert one._load_from == 'iter_6.pth'
-    told = [None, 'all are bad']
+    told = [None, CheckpointError('all are bad')]
     with pytest.raises(CheckpointError, match='all are bad'):
         choose_checkpoint(runner(folder), KEYS)
 

@@ -1,12 +1,21 @@
 import json
 import os
+import pickle
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from skd_mm.utils import atomic_replace, derive_seed, described, did_you_mean, seed_everything, write_json
+from skd_mm.utils import (
+    atomic_replace,
+    derive_seed,
+    described,
+    did_you_mean,
+    from_main_process,
+    seed_everything,
+    write_json,
+)
 
 
 @pytest.mark.parametrize(('name', 'choices', 'end'), [
@@ -77,3 +86,35 @@ def test_replacing_syncs_the_content_before_and_the_folder_behind(tmp_path, monk
 def test_numbers_are_written_into_a_new_folder(tmp_path):
     write_json(tmp_path / 'a/b.json', dict(ms=[1.5, None]))
     assert json.loads((tmp_path / 'a/b.json').read_text()) == dict(ms=[1.5, None])
+
+
+class Unpicklable(Exception):
+
+    def __reduce__(self):
+        raise TypeError
+
+
+@pytest.mark.parametrize(('error', 'expected'), [
+    (None, {'a': 1}), (OSError(2, 'no such file'), (FileNotFoundError, '[Errno 2] no such file')),
+    (Unpicklable('lost'), (RuntimeError, 'Unpicklable: lost'))])
+def test_all_processes_get_the_result_or_the_error_of_the_first(monkeypatch, error, expected):
+
+    def function():
+        if error is not None:
+            raise error
+        return {'a': 1}
+
+    sent = []
+    monkeypatch.setattr('skd_mm.utils.processes.broadcast_object_list', lambda values: sent.append(list(values)))
+    results = []
+    for rank in range(2):
+        if rank:
+            monkeypatch.setattr('skd_mm.utils.processes.is_main_process', lambda: False)
+            monkeypatch.setattr('skd_mm.utils.processes.broadcast_object_list',
+                                lambda values: values.__setitem__(slice(None), sent[0]))
+        try:
+            results.append(from_main_process(function if not rank else lambda: pytest.fail('not on this process')))
+        except Exception as raised:
+            results.append((type(raised), str(raised)))
+    assert results == [expected] * 2
+    pickle.dumps(sent)

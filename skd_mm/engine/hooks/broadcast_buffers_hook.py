@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 
-from skd_mm.engine.buffers import broadcast_buffers
+from skd_mm.engine.broadcast import broadcast_buffers
 from skd_mm.registry import HOOKS
 
 
@@ -32,3 +32,7 @@ class BroadcastBuffersHook(Hook):
 
 def _broadcast(runner: Any) -> None:
     broadcast_buffers(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+    for hook in runner.hooks:
+        # It may average buffers, and validates and saves the average instead of the model.
+        if isinstance(hook, EMAHook):
+            broadcast_buffers(hook.ema_model)

@@ -1,5 +1,6 @@
 """Replacing MMEngine's default hooks with those that know phases."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, LoggerHook
@@ -11,6 +12,9 @@ from .broadcast_buffers_hook import BroadcastBuffersHook
 from .keep_rate_hook import KeepRateHook
 from .phase_checkpoint_hook import PhaseCheckpointHook
 from .phase_hook import PhaseHook
+
+# Settings of MMEngine's CheckpointHook that apply to phases.
+_KEPT = {'interval', 'by_epoch', 'save_best', 'rule', 'max_keep_ckpts'}
 
 
 def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
@@ -36,7 +40,7 @@ def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
     if given:
         checkpoints = given[0]
     else:
-        checkpoints = PhaseCheckpointHook.from_mmengine(replaced[-1]) if replaced else PhaseCheckpointHook()
+        checkpoints = _checkpoint_hook(runner, replaced[-1]) if replaced else PhaseCheckpointHook()
         runner.register_hook(checkpoints)
     for hook in hooks:
         if isinstance(hook, LoggerHook):
@@ -50,3 +54,15 @@ def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
         runner.log_processor = PhaseLogProcessor(
             window_size=processor.window_size, custom_cfg=processor.custom_cfg, num_digits=processor.num_digits)
     return checkpoints
+
+
+def _checkpoint_hook(runner: Any, replaced: CheckpointHook) -> PhaseCheckpointHook:
+    """The hook with the settings of the config's ``CheckpointHook``; logs which of them do not apply to phases."""
+    settings: dict[str, Any] = {}
+    for cfg in [(runner.cfg.get('default_hooks') or {}).get('checkpoint'), *(runner.cfg.get('custom_hooks') or ())]:
+        if isinstance(cfg, Mapping) and 'CheckpointHook' in str(cfg.get('type', 'CheckpointHook')):
+            settings = dict(cfg)
+    unused = sorted(set(settings) - {'type', 'priority', '_scope_'} - _KEPT)
+    if unused:
+        runner.logger.info(f'default_hooks.checkpoint: {unused} of CheckpointHook do not apply to phases')
+    return PhaseCheckpointHook.from_mmengine(replaced, settings)

@@ -1,7 +1,7 @@
 """Checkpoints of a run that has phases."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from skd_mm.engine.resume import archive_previous_run, choose_checkpoint, config_changes
 from skd_mm.evaluation.spot_loss import SPOT_LOSS
 from skd_mm.registry import HOOKS
+from skd_mm.schedules import Phase
 from skd_mm.utils import atomic_replace, did_you_mean
 
 # What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
@@ -20,33 +21,35 @@ _USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
 
 @HOOKS.register_module()
 class PhaseCheckpointHook(Hook):
-    """Saves the last and, for every phase, the best state.
+    """Saves the last checkpoints, and the best one of each phase.
 
-    ``iter_<N>.pth`` can be resumed from; ``last_checkpoint`` points at the newest. The best weights of a phase, by the
-    phase's own measure, are ``best_<measure>_<phase>.pth``. Each file is written under another name, synced and
-    renamed, so that it is whole or not there; only then old ones are removed.
+    A run can be resumed from ``iter_<N>.pth``; ``last_checkpoint`` names the newest. The best weights of a phase, by
+    the phase's own metric, are in ``best_<metric>_<phase>.pth``. Each file is written under another name, synced and
+    renamed, so that it is either complete or does not exist; only then old ones are removed.
 
-    It takes the place of MMEngine's ``CheckpointHook``; :class:`PhaseLoop` sees to that.
+    :class:`PhaseLoop` replaces MMEngine's ``CheckpointHook`` with this hook.
 
     Args:
-        interval: Epochs (iterations, if the phase's length is given so) of a phase between checkpoints; None saves
-            after each validation and at the end of a phase.
-        save_best: The measure by which a phase with a task loss is judged, as in MMEngine; ``'auto'`` takes mIoU or
-            top-1 accuracy if they are there, else the first one. Feature phases are judged by ``'spot_loss'``.
-        rule: ``'greater'`` or ``'less'`` for that measure; inferred like MMEngine does if None.
-        max_keep_ckpts: How many ``iter_<N>.pth`` stay; at least 2, so that there is another if the last one is damaged.
-        best_start: The spot loss that a feature phase's first validation has to better. Defaults to infinity; SKD's
-            published code starts at 100, so that a phase whose loss stays above has no best state.
+        interval: Epochs or iterations of a phase between checkpoints; None saves after each validation. Each phase
+            saves at its end.
+        save_best: The metric by which a phase with a task loss is judged, as in MMEngine; ``'auto'`` takes mIoU or
+            top-1 accuracy if they exist, else the first metric. Feature phases are judged by ``'spot_loss'``.
+        rule: ``'greater'`` or ``'less'`` for that metric; inferred as in MMEngine if None.
+        max_keep_ckpts: How many ``iter_<N>.pth`` to keep; at least 2, so that there is another one if the last one is
+            damaged, or -1 for all.
+        best_start: The spot loss that a feature phase's first validation has to improve on. Defaults to infinity;
+            SKD's published code starts at 100, so that a phase whose loss stays above has no best checkpoint.
+        by_epoch: Whether ``interval`` counts epochs. Defaults to None: it has the unit of the phase's length.
 
     Raises:
-        ValueError: ``max_keep_ckpts`` is less than 2, ``interval`` less than 1, ``rule`` is unknown, or one of them is
-            of another kind.
+        ValueError: ``max_keep_ckpts`` is less than 2, ``interval`` less than 1, ``rule`` is unknown, or an argument
+            has the wrong type.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, interval: int | None = None, save_best: str | None = 'auto', rule: str | None = None,
-                 max_keep_ckpts: int = 2, best_start: float = float('inf')) -> None:
+                 max_keep_ckpts: int = 2, best_start: float = float('inf'), by_epoch: bool | None = None) -> None:
         if not isinstance(max_keep_ckpts, int) or (max_keep_ckpts != -1 and max_keep_ckpts < 2):
             raise ValueError(f'PhaseCheckpointHook: `max_keep_ckpts` must be 2 or more (or -1 for all), not '
                              f'{max_keep_ckpts!r}: a damaged last checkpoint would end the run')
@@ -59,7 +62,10 @@ class PhaseCheckpointHook(Hook):
             raise ValueError(f'PhaseCheckpointHook: `best_start` must be a number, not {best_start!r}')
         if rule not in (None, 'greater', 'less'):
             raise ValueError(f"PhaseCheckpointHook: `rule` must be 'greater' or 'less', not {rule!r}")
+        if by_epoch not in (None, True, False):
+            raise ValueError(f'PhaseCheckpointHook: `by_epoch` must be True, False or None, not {by_epoch!r}')
         self.interval = interval
+        self.by_epoch = by_epoch
         self.save_best = save_best or 'auto'
         self.rule = rule
         self.max_keep_ckpts = max_keep_ckpts
@@ -68,19 +74,35 @@ class PhaseCheckpointHook(Hook):
         self.last: str | None = None
 
     @classmethod
-    def from_mmengine(cls, hook: CheckpointHook) -> 'PhaseCheckpointHook':
-        """Makes a hook that keeps of MMEngine's what has a meaning here: ``save_best``, ``rule``, ``max_keep_ckpts``.
+    def from_mmengine(cls, hook: CheckpointHook, given: Mapping[str, Any]) -> 'PhaseCheckpointHook':
+        """Makes a hook with the settings of MMEngine's hook that apply to phases.
 
         Args:
-            hook: The hook that it replaces.
+            hook: The hook to replace.
+            given: Its config, whose ``interval`` and ``max_keep_ckpts`` are used. Without them a checkpoint follows
+                each validation, and two are kept: MMEngine's defaults would be one in each epoch, and all of them.
 
         Returns:
-            The new one.
+            The new hook.
         """
         save_best = hook.save_best[0] if isinstance(hook.save_best, list) else hook.save_best
         rules = getattr(hook, 'rules', None) or [None]
-        keep = hook.max_keep_ckpts
-        return cls(save_best=save_best, rule=rules[0], max_keep_ckpts=keep if keep == -1 else max(keep, 2))
+        keep = hook.max_keep_ckpts if 'max_keep_ckpts' in given else 2
+        interval = hook.interval if 'interval' in given and hook.interval > 0 else None
+        return cls(interval=interval, by_epoch=hook.by_epoch, save_best=save_best, rule=rules[0],
+                   max_keep_ckpts=keep if keep == -1 else max(keep, 2))
+
+    def interval_in(self, phase: Phase, epoch_length: int) -> int | None:
+        """Return the iterations between checkpoints of a phase; None if they follow its validations.
+
+        Args:
+            phase: The phase.
+            epoch_length: Its iterations per epoch.
+        """
+        if self.interval is None:
+            return None
+        by_epoch = phase.unit == 'epochs' if self.by_epoch is None else self.by_epoch
+        return self.interval * (epoch_length if by_epoch else 1)
 
     def before_run(self, runner: Any) -> None:
         """Chooses the file that a run is resumed from."""

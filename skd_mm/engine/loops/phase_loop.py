@@ -18,12 +18,14 @@ from skd_mm.engine.optimizers.phase_optimization import PhaseOptimization
 from skd_mm.engine.phase_cache import build_feature_cache
 from skd_mm.engine.phase_data import PhaseData
 from skd_mm.engine.phase_validation import PhaseValidation
+from skd_mm.engine.rendered_config import RenderedConfig
 from skd_mm.engine.sanity_check import check_phases, check_task
 from skd_mm.engine.task_parameters import find_task_parameters
+from skd_mm.engine.visualization import number_phases
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
-from skd_mm.utils import derive_seed, seed_everything
+from skd_mm.utils import derive_seed, from_main_process, seed_everything
 
 from .loop_config import LENGTHS, check_loop_config
 
@@ -71,8 +73,10 @@ class PhaseLoop(BaseLoop):
         check_loop_config(runner, dataloader, lengths)
         distiller: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.distiller = distiller
+        runner.cfg = RenderedConfig.of(runner.cfg)
         runner.message_hub.update_info(FOLLOWS_SCHEDULE, True, resumed=False)
-        self.seed = runner.seed
+        # With `diff_rank_seed` each process has another one.
+        self.seed = from_main_process(lambda: runner.seed)
         self.stop_training = False
         self.index = 0
         self.phase_iter = 0
@@ -93,6 +97,7 @@ class PhaseLoop(BaseLoop):
         super().__init__(runner, self.data.build_loader(self.phase, self.index, self.seed))
         find_task_parameters(self)
         check_phases(self)
+        number_phases(runner.visualizer, [phase.name for phase in self.phases])
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
         self.checkpoints = replace_default_hooks(runner, has_router=distiller.router is not None)
         self.prepare_phase()
@@ -228,7 +233,7 @@ class PhaseLoop(BaseLoop):
         epoch_length, length = self.data.epoch_length(phase), self.data.length(phase)
         unit = epoch_length if phase.unit == 'epochs' else 1
         val_interval = unit * phase.val_interval if phase.val_interval else length
-        save_interval = unit * self.checkpoints.interval if self.checkpoints.interval else val_interval
+        save_interval = self.checkpoints.interval_in(phase, epoch_length) or val_interval
         runner.model.train()
         batches: Iterator[Any] | None = None
         due = False

@@ -234,14 +234,23 @@ def test_a_file_may_lie_beside_the_checkpoint_that_was_resumed(tmp_path):
 
 
 @pytest.mark.parametrize(('cfg', 'expected'), [
-    (dict(interval=1, save_best='mIoU', rule='greater', max_keep_ckpts=5), ('mIoU', 'greater', 5)),
-    (dict(interval=1, save_best=['mAcc', 'mIoU'], max_keep_ckpts=1), ('mAcc', 'greater', 2)),
-    (dict(interval=1, save_best='loss'), ('loss', 'less', -1)),
-    (dict(interval=1, save_best='auto'), ('auto', None, -1)),
-    (dict(interval=1), ('auto', None, -1))])
-def test_takes_mmengines_place_and_keeps_what_it_was_told(cfg, expected):
-    hook = PhaseCheckpointHook.from_mmengine(CheckpointHook(**cfg))
-    assert (hook.save_best, hook.rule, hook.max_keep_ckpts) == expected
+    (dict(interval=1, save_best='mIoU', rule='greater', max_keep_ckpts=5), ('mIoU', 'greater', 5, 1, True)),
+    (dict(interval=9, by_epoch=False, save_best=['mAcc', 'mIoU'], max_keep_ckpts=1), ('mAcc', 'greater', 2, 9, False)),
+    (dict(save_best='loss', max_keep_ckpts=-1), ('loss', 'less', -1, None, True)),
+    (dict(interval=-1, save_best='auto'), ('auto', None, 2, None, True)),
+    (dict(), ('auto', None, 2, None, True))])
+def test_replaces_mmengines_hook_with_its_settings(cfg, expected):
+    hook = PhaseCheckpointHook.from_mmengine(CheckpointHook(**cfg), cfg)
+    assert (hook.save_best, hook.rule, hook.max_keep_ckpts, hook.interval, hook.by_epoch) == expected
+
+
+@pytest.mark.parametrize(('cfg', 'in_epochs', 'in_iters'), [
+    (dict(), None, None), (dict(interval=3), 30, 3), (dict(interval=3, by_epoch=True), 30, 30),
+    (dict(interval=3, by_epoch=False), 3, 3)])
+def test_an_interval_has_the_unit_of_the_phase_unless_it_has_its_own(cfg, in_epochs, in_iters):
+    hook = PhaseCheckpointHook(**cfg)
+    assert hook.interval_in(TASK, epoch_length=10) == in_epochs
+    assert hook.interval_in(Phase('x', ['x'], task=1, iters=7), epoch_length=10) == in_iters
 
 
 @pytest.mark.parametrize(('cfg', 'words'), [
@@ -249,6 +258,7 @@ def test_takes_mmengines_place_and_keeps_what_it_was_told(cfg, expected):
     (dict(max_keep_ckpts=0), '`max_keep_ckpts` must be 2 or more'),
     (dict(max_keep_ckpts=''), "`max_keep_ckpts` must be 2 or more .* not ''"),
     (dict(interval=0), '`interval` must be a whole number from 1 on, or None, not 0'),
+    (dict(by_epoch='yes'), "`by_epoch` must be True, False or None, not 'yes'"),
     (dict(interval='1'), "`interval` must be a whole number .* not '1'"),
     (dict(save_best=['mIoU']), r"`save_best` must be the name of a measure, not \['mIoU'\]"),
     (dict(best_start='x'), "`best_start` must be a number, not 'x'"),

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,48 @@ def test_a_constructor_that_loses_parameters_is_found(tmp_path):
 
 
 # Lengths, intervals, fractions
+
+@pytest.mark.parametrize(('settings', 'saved', 'kept'), [
+    (dict(interval=1), [3, 6, 9, 12], [9, 12]),
+    (dict(interval=2, by_epoch=False, max_keep_ckpts=3), [2, 4, 6, 8, 10, 12], [8, 10, 12]),
+    (dict(save_best='mIoU'), [6, 12], [6, 12])])
+def test_mmengines_checkpoint_hook_keeps_its_interval(tmp_path, settings, saved, kept):
+    recorder, _ = run(tmp_path, default_hooks=dict(checkpoint=dict(settings, type='CheckpointHook')),
+                      schedule=dict(type='FitNets', hints=[SPOTS[1]], phase_epochs=2))
+    assert [iteration for iteration, due in recorder.steps if due] == saved
+    assert sorted(int(path.stem[5:]) for path in tmp_path.glob('iter_*.pth')) == kept
+
+
+def test_the_text_of_the_config_is_rendered_once(tmp_path, monkeypatch):
+    texts = []
+    render = Config.pretty_text.fget
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: texts.append(render(self)) or texts[-1]))
+    monkeypatch.setattr('tests.helpers.quick', nullcontext)
+    run(tmp_path)
+    checkpoint = load(tmp_path / 'iter_24.pth')
+    # MMEngine's Runner renders it three times when it is built.
+    assert checkpoint['meta']['cfg'] in texts and len(texts) <= 4
+
+
+def test_an_evaluator_of_its_own_class_stays(tmp_path):
+    from mmengine.evaluator import Evaluator
+    from mmengine.registry import EVALUATOR
+    seen = []
+
+    @EVALUATOR.register_module(name='ToyEvaluator', force=True)
+    class ToyEvaluator(Evaluator):
+
+        def evaluate(self, size):
+            metrics = super().evaluate(size)
+            seen.append(sorted(metrics))
+            return dict(metrics, own=1.)
+
+    metrics = [dict(type='IoUMetric', iou_metrics=['mIoU']), dict(type='skd_mm.SpotLossMetric', average='batches')]
+    recorder, _ = run(tmp_path, val_evaluator=dict(type='ToyEvaluator', metrics=metrics),
+                      schedule=dict(type='FitNets', hints=[SPOTS[1]], phase_epochs=1))
+    assert seen and all('mIoU' in names and 'spot_loss' not in names for names in seen)
+    features, task = [metrics for _, _, metrics in recorder.validations]
+    assert 'own' in task and sorted(features) == ['spot_loss', f'spots.{SPOTS[1]}.loss']
 
 def test_a_schedule_in_iterations(tmp_path):
     schedule = dict(type='Stagewise', phase_iters=4, val_interval=3, overrides=dict(task_head=dict(iters=2)))
@@ -703,5 +746,6 @@ def test_the_parts_that_know_of_phases_take_their_places(tmp_path):
     assert names.count('PhaseCheckpointHook') == names.count('PhaseHook') == 1 and 'CheckpointHook' not in names
     hook = runner.train_loop.checkpoints
     assert (hook.save_best, hook.rule, hook.max_keep_ckpts) == ('mAcc', 'greater', 2)
+    assert (hook.interval, hook.by_epoch) == (1000, False)
     assert type(runner.log_processor).__name__ == 'PhaseLogProcessor' and runner.log_processor.window_size == 3
     assert not runner.log_processor.by_epoch
