@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from skd_mm.schedules import Phase
@@ -34,3 +35,6 @@ def hand_over(loop: Any, following: Phase) -> None:
     from_main_process(load)
     # The data-parallel wrapper broadcasts parameters, but no buffers.
     broadcast_state(loop.distiller)
+    if not is_main_process():
+        # Modules that keep values derived from their buffers renew them when a state is loaded.
+        loop.distiller.load_state_dict(loop.distiller.state_dict())
