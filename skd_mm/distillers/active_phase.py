@@ -166,6 +166,8 @@ class PhaseResolver:
             model.train()
             losses = model(inputs, data_samples, mode='loss')
             terms = [value for name, value in losses.items() if 'loss' in name]
+            if not terms:
+                return []
             self.task_reached = reached_parameters(model, terms)
         return sorted(self.learnable & {name for name, _ in model.named_parameters()} - self.task_reached)
 

@@ -95,8 +95,9 @@ class PhaseLoop(BaseLoop):
         if self.recipe.cache:
             check_deterministic(self.data.dataset, distiller.data_preprocessor, self.recipe.cache.views)
         super().__init__(runner, self.data.build_loader(self.phase, self.index, self.seed))
-        find_task_parameters(self)
         check_phases(self)
+        if find_task_parameters(self):
+            check_phases(self)
         number_phases(runner.visualizer, [phase.name for phase in self.phases])
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
         self.checkpoints = replace_default_hooks(runner, has_router=distiller.router is not None)
