@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.structures import PixelData
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,7 +21,7 @@ from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache
 from skd_mm.features.modes import preserve_modes
 from skd_mm.schedules import Phase
-from skd_mm.utils import INDEX
+from skd_mm.tasks import example_samples
 
 from .config_model import build_model, config_phases, config_shape
 
@@ -109,7 +108,7 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
     """
     device = _device(distiller)
     inputs = torch.zeros(BATCH, *shape, device=device)
-    samples = made_up_samples(distiller.student, shape, device, BATCH)
+    samples = example_samples(distiller.student, shape, device, BATCH)
     costs = []
     with _unchanged(distiller, distiller.teacher):
         for phase in phases:
@@ -220,33 +219,6 @@ def _step(distiller: Distiller, inputs: Tensor, samples: list[Any]) -> int:
         loss, _ = distiller.parse_losses(distiller.loss(inputs, samples))
         loss.backward()
     return counter.get_total_flops() // len(inputs)
-
-
-def made_up_samples(student: nn.Module, shape: Sequence[int], device: torch.device, count: int) -> list[Any]:
-    """Return data samples of the kind that the student's losses take: maps of class 0, or images of classes 0 and 1.
-
-    Args:
-        student: A model of mmsegmentation or mmpretrain.
-        shape: ``(C, H, W)`` of the images.
-        device: The device of the labels.
-        count: The number of samples.
-
-    Returns:
-        The samples, with indices as in training.
-    """
-    from mmseg.models.segmentors import BaseSegmentor
-    size = tuple(shape[1:])
-    samples: list[Any]
-    if isinstance(student, BaseSegmentor):
-        from mmseg.structures import SegDataSample
-        labels = torch.zeros(1, *size, dtype=torch.long, device=device)
-        samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(count)]
-    else:
-        from mmpretrain.structures import DataSample
-        samples = [DataSample().set_gt_label(torch.tensor([i % 2], device=device)) for i in range(count)]
-    for i, sample in enumerate(samples):
-        sample.set_metainfo(dict(sample_idx=i, **{INDEX: i}, img_shape=size, pad_shape=size, ori_shape=size))
-    return samples
 
 
 @contextmanager

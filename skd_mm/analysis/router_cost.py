@@ -12,9 +12,9 @@ from torch import Tensor
 
 from skd_mm.distillers import Distiller
 from skd_mm.features import constant
+from skd_mm.tasks import example_samples
 
 from .benchmark import synchronise
-from .flops import made_up_samples
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def router_cost(routed: Distiller, plain: Distiller, shape: Sequence[int], batch
     """
     device = next(routed.parameters()).device
     inputs = torch.rand(batch_size, *shape, device=device)
-    samples = made_up_samples(routed.student, shape, device, batch_size)
+    samples = example_samples(routed.student, shape, device, batch_size)
     student, teacher = routed.student, routed.teacher
     assert teacher is not None
 

@@ -24,6 +24,7 @@ from .routed import Branch, multi_path
 from .samples import sample_keys
 from .terms import spot_inputs, task_losses
 from .training_loop import check_training_loop
+from .validation import validation_losses
 
 
 @MODELS.register_module()
@@ -319,9 +320,7 @@ class Distiller(BaseModel):
         keys = self._keys(inputs, data_samples)
         if self.active.task or not self.active.spots:
             return self.pair.run(inputs, data_samples, 'predict', keys).student
-        outputs = self.pair.run(inputs, data_samples, 'tensor', keys)
-        losses = {spot.name: (weight * spot(*spot_inputs(spot, outputs, data_samples))).expand(len(inputs))
-                  for spot, weight in self.active.spots}
+        losses = validation_losses(self.pair, self.active, inputs, data_samples, keys)
         samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))
         rows = torch.stack(list(losses.values()), dim=1).tolist()  # one copy to the host
         for sample, row in zip(samples, rows, strict=True):

@@ -19,6 +19,7 @@ from skd_mm.features import (
     side_effect_free,
     split_stages,
 )
+from skd_mm.tasks import task_of
 
 from .spot import module_names
 
@@ -164,10 +165,11 @@ def pooled_feature(network: FeatureExtractor, shape: Sequence[int]) -> str:
     Returns:
         Its name.
     """
-    output = dict(probe(network, shape, network.trace)).get('neck')
+    name = task_of(network.model).pooled
+    output = dict(probe(network, shape, network.trace)).get(name)
     last = output[-1] if isinstance(output, list | tuple) else output
     if isinstance(last, Tensor) and last.dim() == 2:
-        return 'neck' if last is output else 'neck[-1]'
+        return name if last is output else f'{name}[-1]'
     return probe(network, shape, lambda call: backbone_stages(network, call))[-1][0]
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from skd_mm.losses import Feature
 from skd_mm.losses.base import parts
-from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, label_of, to_device
+from skd_mm.tasks import label_of
+from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, to_device
 
 
 def collect_context(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:

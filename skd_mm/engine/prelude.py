@@ -24,7 +24,8 @@ from torch import Tensor
 from skd_mm.checkpoint import CheckpointError
 from skd_mm.distillers.networks import read_config
 from skd_mm.models import TargetBank
-from skd_mm.utils import did_you_mean, label_of, write_json
+from skd_mm.tasks import label_of
+from skd_mm.utils import did_you_mean, write_json
 from skd_mm.version import __version__
 
 from .hooks.phase_checkpoint_hook import atomic_replace

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from skd_mm.losses.base import resize_labels
 from skd_mm.registry import MODELS
-from skd_mm.utils import DeferredChecks, did_you_mean, label_of
+from skd_mm.tasks import label_of
+from skd_mm.utils import DeferredChecks, did_you_mean
 
 
 class Bank(nn.Module):

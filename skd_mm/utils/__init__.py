@@ -5,7 +5,7 @@ from .host import DeferredChecks, HostCopy, to_device
 from .messages import described, did_you_mean, error_message, exit_on_error
 from .processes import from_main_process, gather_samples, leave_group
 from .pytree import tree_leaves, tree_map
-from .samples import INDEX, VALIDATION_INDEX, VIEW, label_of, plain_datasets
+from .samples import INDEX, VALIDATION_INDEX, VIEW, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
 from .tables import text_table
 
@@ -24,7 +24,6 @@ __all__ = [
            'exit_on_error',
            'from_main_process',
            'gather_samples',
-           'label_of',
            'leave_group',
            'plain_datasets',
            'seed_everything',

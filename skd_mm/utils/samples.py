@@ -1,8 +1,6 @@
-"""What data samples carry: keys of their meta information, and their labels."""
+"""What data samples carry: keys of their meta information, and the data sets that they are from."""
 
 from typing import Any
-
-from torch import Tensor
 
 # Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
 INDEX = 'skd_mm_index'
@@ -34,18 +32,3 @@ def plain_datasets(dataset: Any) -> list[Any]:
     for part in inner:
         plain += plain_datasets(part)
     return plain
-
-
-def label_of(sample: Any) -> Tensor | None:
-    """The ground truth of a data sample of mmsegmentation or mmpretrain.
-
-    Args:
-        sample: The data sample.
-
-    Returns:
-        Its class, ``[]``, or map of classes, ``[H, W]``; None where there is none, or several.
-    """
-    if 'gt_sem_seg' in sample:
-        return sample.gt_sem_seg.data[0]
-    label = sample.get('gt_label')
-    return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None

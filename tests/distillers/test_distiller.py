@@ -891,3 +891,21 @@ def test_a_module_that_is_used_before_and_behind_the_cut():
         one, other = (total(step(distiller, data)).item() for distiller in distillers)
         assert one == other
     assert not differing(state(distillers[0]), state(distillers[1]))
+
+
+def test_a_feature_phase_is_validated_in_the_windows_in_which_the_student_predicts():
+    slide = dict(network(), test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(4, 4)))
+    distiller, whole = build_distiller(slide), build_distiller()
+    whole.load_state_dict(distiller.state_dict())
+    for model in (distiller, whole):
+        model.activate([SPOTS[1]], [SPOTS[1]])
+        model.eval()
+    whole.teacher.load_state_dict(distiller.teacher.state_dict())
+    inputs, samples = batch(2)
+    found = [sample.metainfo['spot_losses'][SPOTS[1]] for sample in distiller.predict(inputs, samples)]
+    parts = [inputs[..., top:top + 8, left:left + 8] for top in (0, 4) for left in (0, 4)]
+    expected = [0., 0.]
+    for part in parts:
+        for i, sample in enumerate(whole.predict(part, batch(2)[1])):
+            expected[i] += sample.metainfo['spot_losses'][SPOTS[1]] / 4
+    assert found == pytest.approx(expected)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from skd_mm.analysis import flops
 from skd_mm.analysis.config_model import config_dataset
 from skd_mm.schedules import Phase
+from skd_mm.tasks import example_samples
 
 from .compute import Compute, Counted
 
@@ -58,7 +59,7 @@ def _step_seconds(distiller: Any, phases: list[Phase], shape: tuple[int, ...], b
                   amp: bool) -> list[float]:
     """Seconds of a training iteration of each phase."""
     inputs = torch.randn(batch_size, *shape, device=device)
-    samples = flops.made_up_samples(distiller.student, shape, device, batch_size)
+    samples = example_samples(distiller.student, shape, device, batch_size)
     seconds = []
     for phase in phases:
         distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)

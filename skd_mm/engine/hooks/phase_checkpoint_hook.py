@@ -13,10 +13,8 @@ from skd_mm.engine.resume import archive_previous_run, choose_checkpoint, config
 from skd_mm.evaluation.spot_loss import SPOT_LOSS
 from skd_mm.registry import HOOKS
 from skd_mm.schedules import Phase
+from skd_mm.tasks import default_metric
 from skd_mm.utils import atomic_replace, did_you_mean
-
-# What a task phase is judged by if the config does not say: the measures of mmsegmentation and mmpretrain.
-_USUAL = ('mIoU', 'accuracy/top1', 'single-label/f1-score')
 
 
 @HOOKS.register_module()
@@ -214,7 +212,7 @@ class PhaseCheckpointHook(Hook):
                 raise ValueError(f'PhaseCheckpointHook: save_best={self.save_best!r} is not among the measures of the '
                                  f'validation, {list(metrics)}{did_you_mean(self.save_best, metrics)}')
             return self.save_best
-        return next((key for key in _USUAL if key in metrics), next(iter(metrics), None))
+        return default_metric(metrics)
 
     def _greater(self, key: str) -> bool:
         if self.rule is not None and key != SPOT_LOSS:

@@ -1,0 +1,84 @@
+"""What the toolkit needs to know of a task."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skd_mm.utils import INDEX
+
+Window = tuple[int, int, int, int]
+"""A part of an image: top, bottom, left and right, in pixels."""
+
+
+class Task:
+    """A task that a library of OpenMMLab has models for.
+
+    Attributes:
+        name: The task's name.
+        base: The name of the class that all of the library's models of this task derive from.
+        metrics: The names of its usual metrics, the most usual one first.
+        pooled: The path of the module that returns the pooled feature of an image; empty if there is none.
+    """
+
+    name = ''
+    base = ''
+    metrics: tuple[str, ...] = ()
+    pooled = ''
+
+    def supports(self, model: nn.Module) -> bool:
+        """Return whether a model is one of this task.
+
+        The library is not imported: a model of it has imported it.
+
+        Args:
+            model: Any model.
+
+        Returns:
+            True or False.
+        """
+        return any(kind.__name__ == self.base for kind in type(model).__mro__)
+
+    def label(self, sample: Any) -> Tensor | None:
+        """Return the ground truth of a data sample of this task.
+
+        Args:
+            sample: A data sample.
+
+        Returns:
+            Its class, ``[]``, or map of classes, ``[H, W]``; None if it has none, or is of another task.
+        """
+        raise NotImplementedError
+
+    def example_samples(self, shape: Sequence[int], device: torch.device, count: int) -> list[Any]:
+        """Return data samples that the losses of this task take.
+
+        Args:
+            shape: ``(C, H, W)`` of the images.
+            device: The device of the labels.
+            count: The number of samples.
+
+        Returns:
+            The samples, with indices as in training.
+        """
+        size = tuple(shape[1:])
+        samples = [self._example(i, size, device) for i in range(count)]
+        for i, sample in enumerate(samples):
+            sample.set_metainfo(dict(sample_idx=i, **{INDEX: i}, img_shape=size, pad_shape=size, ori_shape=size))
+        return samples
+
+    def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
+        raise NotImplementedError
+
+    def windows(self, model: nn.Module, size: tuple[int, int]) -> list[Window]:
+        """Return the parts of an image that a model predicts one by one.
+
+        Args:
+            model: A model of this task.
+            size: ``(H, W)`` of the image.
+
+        Returns:
+            The parts; one, the whole image, unless the model cuts images into windows.
+        """
+        return [(0, size[0], 0, size[1])]

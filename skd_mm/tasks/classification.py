@@ -1,0 +1,26 @@
+"""Image classification, with mmpretrain's models."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .base import Task
+
+
+class Classification(Task):
+    """Image classification: one class per image, accuracy, and a pooled feature."""
+
+    name = 'classification'
+    base = 'BaseClassifier'
+    metrics = ('accuracy/top1', 'single-label/f1-score')
+    pooled = 'neck'
+
+    def label(self, sample: Any) -> Tensor | None:
+        """Return the class of a data sample, ``[]``, see :meth:`Task.label`."""
+        label = sample.get('gt_label')
+        return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
+
+    def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
+        from mmpretrain.structures import DataSample
+        return DataSample().set_gt_label(torch.tensor([index % 2], device=device))

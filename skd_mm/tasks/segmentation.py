@@ -1,0 +1,49 @@
+"""Semantic segmentation, with mmsegmentation's models."""
+
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from torch import Tensor, nn
+
+from .base import Task, Window
+
+
+class Segmentation(Task):
+    """Semantic segmentation: maps of classes, mIoU, and images that may be predicted in windows."""
+
+    name = 'segmentation'
+    base = 'BaseSegmentor'
+    metrics = ('mIoU', )
+
+    def label(self, sample: Any) -> Tensor | None:
+        """Return the map of classes of a data sample, ``[H, W]``, see :meth:`Task.label`."""
+        return sample.gt_sem_seg.data[0] if 'gt_sem_seg' in sample else None
+
+    def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
+        from mmseg.structures import SegDataSample
+        label = torch.zeros(1, *size, dtype=torch.long, device=device)
+        return SegDataSample(gt_sem_seg=PixelData(data=label))
+
+    def windows(self, model: nn.Module, size: tuple[int, int]) -> list[Window]:
+        """Return the windows of ``test_cfg.mode='slide'``, or the whole image, see :meth:`Task.windows`.
+
+        They are those of mmsegmentation's ``EncoderDecoder.slide_inference``.
+        """
+        settings: Any = getattr(model, 'test_cfg', None) or {}
+        if settings.get('mode') != 'slide':
+            return super().windows(model, size)
+        found = []
+        steps = [_starts(whole, crop, stride)
+                 for whole, crop, stride in zip(size, settings['crop_size'], settings['stride'], strict=True)]
+        for top in steps[0]:
+            for left in steps[1]:
+                bottom, right = top + settings['crop_size'][0], left + settings['crop_size'][1]
+                found.append((top, min(bottom, size[0]), left, min(right, size[1])))
+        return found
+
+
+def _starts(whole: int, crop: int, stride: int) -> list[int]:
+    """The first pixels of windows along one side of an image; the last window ends with the image."""
+    count = max(whole - crop + stride - 1, 0) // stride + 1
+    return [max(min(i * stride, whole - crop), 0) for i in range(count)]
