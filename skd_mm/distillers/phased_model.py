@@ -1,0 +1,134 @@
+"""A model of which each phase trains a part."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from mmengine.model import BaseModel
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from skd_mm.features import FeatureCache, FeatureExtractor, NetworkPair, Stage, structure_of
+from skd_mm.routing import Router
+
+from .active_phase import ActivePhase, PhaseResolver
+
+
+class PhasedModel(BaseModel):
+    """A student and its teacher, of which each phase trains a part and freezes the rest.
+
+    Freezing and the modes of BN live in :meth:`train`, because MMEngine's loops call it in every epoch or iteration.
+
+    Attributes:
+        student: The student.
+        teacher_network: The teacher as a feature extractor, or None. It is none of the modules: in no checkpoint, no
+            EMA copy and no ``init_weights``.
+        router: The router, or None.
+        stages: The student's stages in the order of its forward pass, the task head last.
+        stage_modules: The name of the module at the end of each stage; empty for the task head.
+        stage_spots: The names of the spots at each stage, by its name.
+        resolver: Resolves what is active.
+        pair: Runs both networks.
+        active: What is active.
+    """
+
+    student: nn.Module
+    teacher_network: FeatureExtractor | None
+    router: Router | None
+    stages: Sequence[Stage]
+    stage_modules: Sequence[str]
+    stage_spots: Mapping[str, Sequence[str]]
+    resolver: PhaseResolver
+    pair: NetworkPair
+    active: ActivePhase
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The teacher, or None."""
+        return self.teacher_network.model if self.teacher_network is not None else None
+
+    def stage_names(self) -> list[str]:
+        """Return the names of the stages in the order of the forward pass, ``'task_head'`` last."""
+        return [stage.name for stage in self.stages]
+
+    def outline(self) -> list[dict[str, Any]]:
+        """Return what a recipe needs to know of each stage: ``name``, ``spots`` and ``module``, the one at its end."""
+        return [dict(name=stage.name, spots=tuple(self.stage_spots[stage.name]), module=module)
+                for stage, module in zip(self.stages, self.stage_modules, strict=True)]
+
+    def spot_names(self) -> list[str]:
+        """Return the names of all that can be active: the spots in the order of the stages, then what is theirs."""
+        return list(self.resolver.spots)
+
+    def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
+                 task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None) -> None:
+        """Choose what is trained, and on which losses.
+
+        Args:
+            train: Names of stages or modules of the student; ``'all'`` means all that a loss reaches. Parameters that
+                the student's own config keeps frozen stay so.
+            spots: Names of the active spots, with the weights of their losses (1 for a plain list).
+            task: Weight of the student's own losses; 0 turns them off.
+            frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
+            cache: Where to keep the teacher's features and the outputs of the student's frozen prefix until the next
+                call. The images must be the same each time they are read.
+
+        Raises:
+            KeyError: A name does not exist; the closest ones are given.
+            RuntimeError: A spot is active and there is no teacher.
+            ValueError: What is to be cached changes from batch to batch, or what is to be trained is reached by no
+                loss.
+        """
+        active = self.resolver.resolve(train, spots, task, frozen_bn)
+        if cache is not None and active.uncacheable is not None:
+            raise ValueError(active.uncacheable)
+        self.active = active
+        self.requires_grad_(False)
+        for name, parameter in self.student.named_parameters():
+            if name in active.parameters:
+                parameter.requires_grad_(True)
+        for term, _ in active.terms:
+            term.enable_grad()
+        if active.multi_path and self.router is not None:
+            self.router.requires_grad_(True)
+        self.pair.prepare(active.plan, cache)
+        self.train(self.training)
+
+    @property
+    def cache(self) -> FeatureCache | None:
+        """Where features are kept in this phase, or None."""
+        return self.pair.cache
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that are trained now, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def frozen(self) -> list[Any]:
+        """Return all that cached features depend on, apart from the images, for a fingerprint."""
+        return [self.data_preprocessor, self.teacher if self.active.needs_teacher else None,
+                structure_of(self.student),
+                *(self.student.get_submodule(path) for path in self.active.plan.frozen_prefix)]
+
+    def train(self, mode: bool = True) -> 'PhasedModel':
+        """Put what is trained into training mode, and everything else into eval mode.
+
+        Args:
+            mode: False puts all into eval mode.
+
+        Returns:
+            The model itself.
+        """
+        super().train(mode)
+        if mode and hasattr(self, 'active'):
+            for module in map(self.student.get_submodule, self.active.frozen_modules):
+                drifting = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
+                module.eval()
+                if self.active.frozen_bn == 'train':
+                    for norm in drifting:
+                        norm.train()
+        return self
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'PhasedModel':
+        # The teacher moves with the distiller, although it is none of its modules.
+        if self.teacher is not None:
+            self.teacher._apply(fn)
+        return super()._apply(fn, recurse)
