@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import skd_mm
 from skd_mm.checkpoint import CheckpointError
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import did_you_mean, from_main_process
 
 KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'backbone_stages')
 
@@ -184,8 +184,10 @@ def find_checkpoint(pattern: str, role: str) -> str:
 def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     """Loads a checkpoint completely or not at all.
 
+    In a distributed run all processes must call it: rank 0 resolves a pattern for all of them.
+
     Args:
-        network: The model.
+        network: The model. Its attribute ``checkpoint_file`` is set to the file.
         checkpoint: See :func:`find_checkpoint`. A distiller's checkpoint gives its student.
         role: ``'student'`` or ``'teacher'``, for messages.
 
@@ -197,7 +199,7 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
         ValueError: The file is damaged, would run code when it is loaded, or is of another architecture: weights are
             missing, unknown, or of another shape.
     """
-    path = find_checkpoint(checkpoint, role)
+    path = from_main_process(lambda: find_checkpoint(checkpoint, role))
     try:
         loaded = _load_checkpoint(path, map_location='cpu', logger='silent')
     except CheckpointError as error:
@@ -216,6 +218,7 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
                          f'{len(faults)} of {len(own)} entries differ: ' + '; '.join(faults[:5])
                          + (' …' if len(faults) > 5 else ''))
     network.load_state_dict(weights)
+    network.checkpoint_file = path  # type: ignore[assignment]
     print_log(f'{role}: loaded {path}', logger='current', level=logging.INFO)
     return path
 

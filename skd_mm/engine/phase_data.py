@@ -8,7 +8,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 
 from skd_mm.datasets.building import build_dataset
-from skd_mm.datasets.fraction import fraction_indices, sample_names, write_fraction
+from skd_mm.datasets.fraction import fractions_of, sample_names, write_fraction
 from skd_mm.datasets.sample_cache import PhaseLoader, SampleCache
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
 from skd_mm.schedules import Phase, Recipe
@@ -43,8 +43,7 @@ class PhaseData:
         self.batch_size: int = loader_cfg['batch_size']
         self.dataset = build_dataset(loader_cfg['dataset'], 'train_dataloader.dataset')
         try:
-            self._indices = {phase.fraction: fraction_indices(self.dataset, phase.fraction, recipe.fraction_seed)
-                             for phase in phases}
+            self._indices = fractions_of(self.dataset, {phase.fraction for phase in phases}, recipe.fraction_seed)
         except ValueError as error:
             raise ValueError(f'`schedule.fraction`: {error}') from error
         self.sample_cache = SampleCache(int(recipe.cache.images * 2**30))
@@ -59,8 +58,8 @@ class PhaseData:
         """Names of the data set's classes; empty if it does not have any."""
         return (getattr(self.dataset, 'metainfo', None) or {}).get('classes') or ()
 
-    def indices(self, phase: Phase) -> list[int]:
-        """Indices of a phase's samples in the data set, in ascending order."""
+    def indices(self, phase: Phase) -> Any:
+        """Indices of a phase's samples in the data set, ``[N]``, an array in ascending order."""
         return self._indices[phase.fraction]
 
     def epoch_length(self, phase: Phase) -> int:

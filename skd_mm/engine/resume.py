@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
 
 from skd_mm.checkpoint import CheckpointError, read_checkpoint
@@ -63,6 +63,30 @@ def archive_previous_run(runner: Any) -> None:
             runner.logger.warning(f'{folder} has the checkpoints of an earlier run. This one begins anew, and they are '
                                   f'in {earlier} now; to go on with that run: --resume --work-dir {earlier}')
     barrier()
+
+
+def check_batch_size(processes: int, batch_size: int, size: int) -> None:
+    """Refuses to resume with another global batch size, where iterations would have other samples.
+
+    Args:
+        processes: How many processes wrote the checkpoint.
+        batch_size: Samples per process and iteration, then.
+        size: Samples per process and iteration, now.
+
+    Raises:
+        ValueError: The number of samples per iteration is another one.
+    """
+    now, samples = get_world_size(), processes * batch_size
+    if now * size != samples:
+        way = 'on as many processes'
+        if samples % now == 0:
+            way = f'with `train_dataloader.batch_size={samples // now}`'
+        raise ValueError(f'the run to resume has {processes} × {batch_size} samples per iteration (processes × '
+                         f'train_dataloader.batch_size), this one {now} × {size}: resume {way}, or start from its '
+                         'weights with `load_from`')
+    if now != processes:
+        print_log(f'the run was started on {processes} processes and is resumed on {now}: it trains on the same '
+                  'batches, but draws other random numbers (dropout, gates)', 'current', logging.WARNING)
 
 
 def config_changes(before: str, now: str) -> list[str]:

@@ -74,7 +74,7 @@ def check_task(loop: Any) -> None:
         loop.distiller.eval()
         try:
             if not loop.resumed:
-                first = loop.data.indices(task)[0]
+                first = int(loop.data.indices(task)[0])
                 check_losses(loop.distiller, loop.dataloader, (first, loop.seed), task.name)
             if loop.runner.val_loop is not None:
                 _check_validation_and_metric(loop, task)

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from skd_mm.checkpoint import CheckpointError
-from skd_mm.engine.resume import archive_previous_run, choose_checkpoint, config_changes, find_resumable
+from skd_mm.engine.resume import (
+    archive_previous_run,
+    check_batch_size,
+    choose_checkpoint,
+    config_changes,
+    find_resumable,
+)
 
 KEYS = ('schedule', )
 WHOLE = dict(meta=dict(iter=1), state_dict={}, message_hub={}, optimizer={}, schedule={})
@@ -177,3 +183,17 @@ def test_what_a_config_has_that_is_new():
     now = "a = 1\nmodel = dict(\n    depth=4,\n    x=2)\nwork_dir = 'y'\nresume = True\nb = 1"
     assert config_changes(before, now) == ['-    depth=3,', '+    depth=4,', '+b = 1']
     assert config_changes(before, before) == []
+
+
+def test_the_samples_of_an_iteration_must_be_as_many(monkeypatch, caplog):
+    monkeypatch.setattr('skd_mm.engine.resume.get_world_size', lambda: 4)
+    said = []
+    monkeypatch.setattr('skd_mm.engine.resume.print_log', lambda line, *args: said.append(line))
+    check_batch_size(processes=4, batch_size=2, size=2)
+    assert not said
+    check_batch_size(processes=2, batch_size=4, size=2)
+    assert 'started on 2 processes and is resumed on 4' in said[0]
+    with pytest.raises(ValueError, match=r'has 2 × 8 samples .* this one 4 × 2: resume with .*batch_size=4'):
+        check_batch_size(processes=2, batch_size=8, size=2)
+    with pytest.raises(ValueError, match=r'has 3 × 2 samples .* resume on as many processes'):
+        check_batch_size(processes=3, batch_size=2, size=2)

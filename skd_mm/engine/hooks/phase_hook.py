@@ -4,6 +4,8 @@ from typing import Any
 
 from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
 
+from skd_mm.engine.load_from import adapt_weights
+from skd_mm.engine.teacher_record import TeacherRecord
 from skd_mm.registry import HOOKS
 
 
@@ -16,24 +18,39 @@ class PhaseHook(Hook):
 
     priority = 'VERY_HIGH'
 
+    def __init__(self) -> None:
+        self._teacher: TeacherRecord | None = None
+
+    def _record(self, runner: Any) -> TeacherRecord:
+        if self._teacher is None:
+            self._teacher = TeacherRecord(runner)
+        return self._teacher
+
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Adds the position in the schedule to a checkpoint."""
         checkpoint['schedule'] = dict(
             runner.train_loop.state_dict(),
+            teacher=self._record(runner).state_dict(runner.train_loop.distiller.teacher),
             early_stopping=[(hook.wait_count, hook.best_score) for hook in _early_stopping(runner)])
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Rebuilds the phase of a checkpoint that is resumed, before its weights and optimizer state are loaded.
 
+        The weights of a plain student, as ``load_from``, are renamed to those of the distiller's student.
+
         Raises:
-            ValueError: The checkpoint was not written by a schedule, or by another one.
+            ValueError: The checkpoint to resume from was not written by a schedule, by another one, with another batch
+                size or another teacher; or the checkpoint to load has no weights of the student.
         """
         if not runner._resume:
+            adapt_weights(checkpoint, runner.train_loop.distiller, runner.logger)
             return
         if 'schedule' not in checkpoint:
             raise ValueError('the checkpoint to resume from was not written by a schedule; to start from its weights, '
                              'give it as `load_from` without --resume')
-        runner.train_loop.load_state_dict(checkpoint['schedule'])
+        loop = runner.train_loop
+        loop.load_state_dict(checkpoint['schedule'])
+        self._record(runner).restore(loop.distiller.teacher, checkpoint['schedule']['teacher'])
         for hook, state in zip(_early_stopping(runner), checkpoint['schedule']['early_stopping'], strict=False):
             hook.wait_count, hook.best_score = state
 

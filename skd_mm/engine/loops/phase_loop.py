@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.dist import get_rank, is_main_process
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch import nn
@@ -19,6 +19,7 @@ from skd_mm.engine.phase_cache import build_feature_cache
 from skd_mm.engine.phase_data import PhaseData
 from skd_mm.engine.phase_validation import PhaseValidation
 from skd_mm.engine.rendered_config import RenderedConfig
+from skd_mm.engine.resume import check_batch_size
 from skd_mm.engine.sanity_check import check_phases, check_task
 from skd_mm.engine.task_parameters import find_task_parameters
 from skd_mm.engine.visualization import number_phases
@@ -137,7 +138,8 @@ class PhaseLoop(BaseLoop):
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the schedule, for a checkpoint."""
         return dict(phases=[phase.name for phase in self.phases], index=self.index, phase=self.phase.name,
-                    phase_iter=self.phase_iter, stopped=self.stop_training, seed=self.seed)
+                    phase_iter=self.phase_iter, stopped=self.stop_training, seed=self.seed,
+                    processes=get_world_size(), batch_size=self.data.batch_size)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Rebuilds the phase of a checkpoint, so that its optimizer state can be loaded.
@@ -146,11 +148,12 @@ class PhaseLoop(BaseLoop):
             state: What :meth:`state_dict` returned.
 
         Raises:
-            ValueError: It belongs to a schedule with other phases.
+            ValueError: It belongs to a schedule with other phases, or to another global batch size.
         """
         names = [phase.name for phase in self.phases]
         if state['phases'] != names:
             raise ValueError(f'the checkpoint to resume from has the phases {state["phases"]}, the config {names}')
+        check_batch_size(state['processes'], state['batch_size'], self.data.batch_size)
         self.index, self.phase_iter, self.seed = state['index'], state['phase_iter'], state['seed']
         self.stop_training = state['stopped']
         self.resumed = True

@@ -12,6 +12,7 @@ from skd_mm.engine import PhaseHook
 
 class Loop:
     state = dict(index=1, phase='b')
+    distiller = SimpleNamespace(teacher=None)
 
     def state_dict(self):
         return dict(self.state)
@@ -45,9 +46,12 @@ def test_a_checkpoint_knows_its_phase_and_comes_back(runner):
     assert [(s.wait_count, s.best_score) for s in (greater, less)] == [(2, 0.7), (1, 0.1)]
 
 
-def test_weights_alone_change_nothing(runner):
-    runner._resume = False
-    runner.hooks[0].after_load_checkpoint(runner, {})
+def test_weights_alone_are_adapted_and_change_nothing_else(runner):
+    runner._resume, runner.logger = False, None
+    runner.train_loop.distiller = nn.ModuleDict(dict(student=nn.Linear(1, 1)))
+    checkpoint = dict(nn.Linear(1, 1).state_dict())
+    runner.hooks[0].after_load_checkpoint(runner, checkpoint)
+    assert set(checkpoint['state_dict']) == {'student.weight', 'student.bias'}
     assert not hasattr(runner.train_loop, 'loaded')
 
 

@@ -722,8 +722,37 @@ def test_wrappers_that_hide_samples_are_refused_by_name(tmp_path):
     inner = config(tmp_path).train_dataloader.dataset.to_dict()
     with pytest.raises(ValueError, match='RepeatDataset'):
         build(tmp_path, {'train_dataloader.dataset': dict(type='mmengine.RepeatDataset', dataset=inner, times=2,
-                                                          _delete_=True)})
+                                                          _delete_=True), 'schedule.fraction': 0.5})
 
+
+def test_the_whole_of_a_wrapped_data_set_can_be_used(tmp_path):
+    inner = config(tmp_path).train_dataloader.dataset.to_dict()
+    run(tmp_path, {'train_dataloader.dataset': dict(type='mmengine.RepeatDataset', dataset=inner, times=2,
+                                                    _delete_=True)}, schedule=dict(type='NoTeacher', phase_epochs=1))
+    # The first is the one by which the task was tried.
+    assert sorted(READS[-24:]) == sorted([*range(12), *range(12)])
+
+
+@pytest.mark.parametrize(('loader', 'words'), [
+    (dict(sampler=dict(type='RepeatAugSampler', shuffle=True)), r"train_dataloader\.sampler: .*'RepeatAugSampler'"),
+    (dict(batch_sampler=dict(type='AspectRatioBatchSampler')), r"batch_sampler: .*'AspectRatioBatchSampler'; remove")])
+def test_samplers_that_choose_otherwise_are_refused_by_name(tmp_path, loader, words):
+    with pytest.raises(ValueError, match=words):
+        build(tmp_path, {f'train_dataloader.{key}': value for key, value in loader.items()})
+
+
+def test_an_order_that_is_ignored_is_reported(tmp_path):
+    build(tmp_path, {'train_dataloader.sampler': dict(type='DefaultSampler', shuffle=False)})
+    assert 'shuffle=False is ignored' in next(tmp_path.glob('*/*.log')).read_text()
+
+
+def test_resuming_with_another_batch_size_is_refused(tmp_path):
+    cfg = config(tmp_path)
+    train_killed(cfg, 'before_train_iter', 8)
+    cfg.train_dataloader.batch_size = 2
+    with pytest.raises(ValueError, match=r'has 1 × 4 samples per iteration .* this one 1 × 2: resume with '
+                                         r'`train_dataloader\.batch_size=4`, or start from its weights'):
+        train(cfg, resume=True)
 
 def test_a_concat_dataset_is_opened(tmp_path):
     one = config(tmp_path).train_dataloader.dataset.to_dict()
