@@ -25,7 +25,7 @@ from skd_mm.datasets.seeded import PhaseSampler
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.samples import sample_keys
 from skd_mm.distillers.spot import select_features
-from skd_mm.features import NetworkPair, PairOutputs
+from skd_mm.features import NetworkPair, PairOutputs, call_model
 from skd_mm.features.placeholders import resized
 from skd_mm.utils import INDEX, did_you_mean
 from skd_mm.utils.pytree import tree_map
@@ -45,12 +45,12 @@ class FullForwardPair(NetworkPair):
         """Run both networks, see :meth:`skd_mm.features.NetworkPair.run`."""
         student = self.student.model
         outputs, features = self.student.run(
-            lambda: student(inputs, data_samples, mode=mode), capture=self.plan.student)
+            lambda: call_model(student, inputs, data_samples, mode, self.plan.student), capture=self.plan.student)
         if mode == 'predict' or self.teacher is None or self.teacher_images is None:
             return PairOutputs(outputs, features, {})
         teacher, images = self.teacher.model, self.teacher_images(inputs, data_samples)
         with torch.no_grad():
-            targets = self.teacher.run(lambda: teacher(images, data_samples, mode='tensor'),
+            targets = self.teacher.run(lambda: call_model(teacher, images, data_samples, names=self.plan.teacher),
                                        capture=self.plan.teacher)[1]
         return PairOutputs(outputs, features, targets)
 

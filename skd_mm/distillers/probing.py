@@ -14,6 +14,7 @@ from skd_mm.features import (
     StageEntry,
     StageSplit,
     backbone_stages,
+    call_model,
     find_stage_entries,
     match_stages,
     side_effect_free,
@@ -24,13 +25,15 @@ from skd_mm.tasks import task_of
 from .spot import module_names
 
 
-def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any]) -> Any:
+def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any],
+          names: Collection[str] = ()) -> Any:
     """Looks at a network while it runs on zeros, in eval mode.
 
     Args:
         network: The network; its modes are afterwards what they were.
         shape: ``(C, H, W)`` of the zeros.
         look: Is given what runs the network.
+        names: Names of the modules that are looked at; auxiliary heads run only for these.
 
     Returns:
         What ``look`` returned.
@@ -41,7 +44,7 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
     """
     try:
         with side_effect_free(network.model), torch.no_grad():
-            return look(lambda: network.model(torch.zeros(1, *shape), mode='tensor'))
+            return look(lambda: call_model(network.model, torch.zeros(1, *shape), names=names))
     except KeyError as error:
         raise KeyError(f'model.spots: {error.args[0]}') from None
     except (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
@@ -63,7 +66,7 @@ def split_at(network: FeatureExtractor, shape: Sequence[int], cuts: Sequence[str
     Returns:
         See :func:`skd_mm.features.split_stages`.
     """
-    return probe(network, shape, lambda call: split_stages(network, call, cuts, features))
+    return probe(network, shape, lambda call: split_stages(network, call, cuts, features), [*cuts, *features])
 
 
 def features_at(network: FeatureExtractor, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
@@ -77,7 +80,7 @@ def features_at(network: FeatureExtractor, shape: Sequence[int], modules: Collec
     Returns:
         ``[1, ...]`` by name.
     """
-    found = probe(network, shape, lambda call: split_stages(network, call, (), modules).features)
+    found = probe(network, shape, lambda call: split_stages(network, call, (), modules).features, modules)
     return {name: found[name] for name in modules}
 
 

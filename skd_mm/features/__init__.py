@@ -1,5 +1,6 @@
 """The one way to run a network: stages, capture at a spot, stop behind the last one needed, replay what is known."""
 
+from .auxiliary import call_model
 from .backbones import backbone_stages, match_stages
 from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structure_of
 from .execution import Execution
@@ -29,6 +30,7 @@ __all__ = [
     'StageEntry',
     'StageSplit',
     'backbone_stages',
+    'call_model',
     'constant',
     'constant_statistics',
     'find_stage_entries',

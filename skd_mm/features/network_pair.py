@@ -13,6 +13,7 @@ from torch import Tensor
 
 from skd_mm.utils import tree_leaves, tree_map
 
+from .auxiliary import call_model
 from .cache import FeatureCache
 from .extractor import FeatureExtractor, copied
 from .modes import constant_statistics, side_effect_free
@@ -143,7 +144,8 @@ class NetworkPair:
             prefix: dict[str, Any] = {path: None for path in self._prefix if path in self._needed}
             # Modules that are trained may run before the last one that is recorded.
             with side_effect_free(self.student.model, inputs.device), torch.no_grad():
-                self.student.run(lambda: self.student.model(inputs, data_samples, mode=mode), stop=True, record=prefix)
+                self.student.run(lambda: call_model(self.student.model, inputs, data_samples, mode, prefix),
+                                 stop=True, record=prefix)
             kept.update({f'student:{name}': output for name, output in prefix.items()})
         if part and whole:
             chosen = torch.tensor(rows, device=inputs.device)
@@ -214,7 +216,7 @@ class NetworkPair:
         assert self.teacher is not None and self.teacher_images is not None
         network, images = self.teacher, self.teacher_images(inputs, data_samples)
         with constant_statistics(network.model) if network.model.training else nullcontext():
-            return network.run(lambda: network.model(images, data_samples, mode='tensor'),
+            return network.run(lambda: call_model(network.model, images, data_samples, names=self.plan.teacher),
                                capture=self.plan.teacher, stop=True, record=record, record_fn=placeholder)[1]
 
     def _run_student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
@@ -222,8 +224,9 @@ class NetworkPair:
                      record_fn: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
         """The student's output and features; in mode ``'tensor'`` it runs no further than the last feature."""
         capture = self.plan.student if mode != 'predict' else ()
-        return self.student.run(lambda: self.student.model(inputs, data_samples, mode=mode), capture=capture,
-                                stop=mode == 'tensor', record=record, replay=replay, record_fn=record_fn)
+        return self.student.run(
+            lambda: call_model(self.student.model, inputs, data_samples, mode, [*capture, *(record or ())]),
+            capture=capture, stop=mode == 'tensor', record=record, replay=replay, record_fn=record_fn)
 
 
 def _kind(inputs: Tensor, mode: str) -> Hashable:

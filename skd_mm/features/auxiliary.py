@@ -1,0 +1,53 @@
+"""Auxiliary heads, which the losses alone call, in other forward passes."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from .paths import is_within
+
+AUXILIARY_HEAD = 'auxiliary_head'
+
+
+def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor',
+               names: Collection[str] = ()) -> Any:
+    """Call a model in one of MMEngine's modes; run the auxiliary heads in ``'tensor'`` mode, too, if they are needed.
+
+    mmsegmentation's models call their auxiliary heads in ``'loss'`` mode only. Here those with a named module are
+    called on the backbone's features in ``'tensor'`` mode, before the decode head.
+
+    Args:
+        model: The model.
+        inputs: ``[B, C, H, W]``.
+        data_samples: One per image.
+        mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
+        names: Names of the modules whose features are needed.
+
+    Returns:
+        What the model returns in that mode.
+    """
+    heads = _needed_heads(model, names) if mode == 'tensor' else []
+    if not heads:
+        return model(inputs, data_samples, mode=mode)
+    segmentor: Any = model
+    features = segmentor.extract_feat(inputs)
+    for head in heads:
+        head.forward(features)  # as the model calls it
+    # The model's own code calls the decode head: there may be several. It gets the features that are there.
+    known: dict[str, Callable] = dict(extract_feat=lambda *args, **kwargs: features)
+    model.__dict__.update(known)
+    try:
+        return model(inputs, data_samples, mode=mode)
+    finally:
+        for name in known:
+            model.__dict__.pop(name)
+
+
+def _needed_heads(model: nn.Module, names: Collection[str]) -> list[nn.Module]:
+    head = getattr(model, AUXILIARY_HEAD, None)
+    if not isinstance(head, nn.Module) or not any(is_within(name, [AUXILIARY_HEAD]) for name in names):
+        return []
+    if not isinstance(head, nn.ModuleList):
+        return [head]
+    return [one for i, one in enumerate(head) if any(is_within(name, [f'{AUXILIARY_HEAD}.{i}']) for name in names)]
