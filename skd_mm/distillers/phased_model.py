@@ -22,6 +22,7 @@ class PhasedModel(BaseModel):
         student: The student.
         teacher_network: The teacher as a feature extractor, or None. It is none of the modules: in no checkpoint, no
             EMA copy and no ``init_weights``.
+        spots: The spots.
         router: The router, or None.
         stages: The student's stages in the order of its forward pass, the task head last.
         stage_modules: The name of the module at the end of each stage; empty for the task head.
@@ -34,6 +35,7 @@ class PhasedModel(BaseModel):
     student: nn.Module
     teacher_network: FeatureExtractor | None
     router: Router | None
+    spots: nn.ModuleDict
     stages: Sequence[Stage]
     stage_modules: Sequence[str]
     stage_spots: Mapping[str, Sequence[str]]
@@ -125,7 +127,16 @@ class PhasedModel(BaseModel):
                 if self.active.frozen_bn == 'train':
                     for norm in drifting:
                         norm.train()
+            self._fix_spots()
         return self
+
+    def _fix_spots(self) -> None:
+        """Put those parts of spots into eval mode that are not trained, such as a paraphraser of its own phase."""
+        for spot in self.spots.values():
+            for part in spot.children():
+                parameters = list(part.parameters())
+                if parameters and not any(parameter.requires_grad for parameter in parameters):
+                    part.eval()
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'PhasedModel':
         # The teacher moves with the distiller, although it is none of its modules.

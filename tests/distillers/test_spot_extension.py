@@ -134,6 +134,20 @@ def test_a_paraphraser_is_trained_in_a_phase_of_its_own_and_fixed_afterwards(tmp
     assert runner.iter > 0
 
 
+def test_a_fixed_paraphrasers_statistics_stay():
+    spot = dict(FACTOR_TRANSFER, teacher_connector=dict(type='Paraphraser', norm=True),
+                teacher_decoder=dict(type='ParaphraserDecoder'))
+    distiller = build_distiller(spots=[spot])
+    for trained, spots, moves in ((['all'], ['ft'], False), ([], ['ft.teacher'], True)):
+        distiller.activate(trained, spots)
+        distiller.train()
+        before = {name: buffer.clone() for name, buffer in distiller.spots.named_buffers()}
+        distiller.loss(*batch())
+        moved = {name for name, buffer in distiller.spots.named_buffers() if not torch.equal(buffer, before[name])}
+        assert any('teacher_connector' in name for name in moved) == moves
+        assert any('.connector' in name for name in moved) != moves
+
+
 def test_a_phase_for_the_teachers_connector_runs_no_student():
     distiller = build_distiller(spots=[FACTOR_TRANSFER])
     assert distiller.stage_names() == ['ft', 'task_head'] and distiller.spot_names() == ['ft', 'ft.teacher']
