@@ -88,6 +88,19 @@ def test_two_processes_do_not_run_one_study(study, run_tool, tmp_path):
         run_tool('study.py', study(), '--work-dir', tmp_path / 'work')
 
 
+def test_sigterm_stops_a_study(study, run_tool, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def carry_out(folder, environment, stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(20)
+
+    monkeypatch.setattr('skd_mm.analysis.studies.running.carry_out', carry_out)
+    with pytest.raises(SystemExit, match='stopped; the same command resumes the study'):
+        run_tool('study.py', study(), '--work-dir', tmp_path / 'work')
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_failed_trainings_are_reported_at_the_end(study, run_tool, tmp_path, monkeypatch):
     from skd_mm.analysis.studies.execution import TaskError
 

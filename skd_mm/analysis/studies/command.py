@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +105,7 @@ def _run(plan: Plan, jobs: int, settings: Settings, console: Console) -> Run:
     try:
         with FileLock(plan.folder / '.lock', timeout=0):
             _check_changed(plan, settings.rerun_changed)
-            signal.signal(signal.SIGTERM, _interrupt)
-            with Display(plan, jobs, console) as display:
+            with _interruptible(), Display(plan, jobs, console) as display:
                 state = run_plan(plan, executor, jobs, display.watch, lambda _: write_results(plan))
     except Timeout:
         raise StudyError(f'another process runs the study in {plan.folder}; wait for it, or give another '
@@ -125,9 +126,17 @@ def _check_changed(plan: Plan, rerun: bool) -> None:
         archive(plan.folder / task.folder)
 
 
-def _interrupt(*_: Any) -> None:
-    """End the study as Ctrl-C does, which a shell lets programs in the background ignore."""
-    raise KeyboardInterrupt
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end the study as Ctrl-C does; a shell lets programs in the background ignore Ctrl-C."""
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(console: Console, *lines: str) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -170,7 +171,8 @@ class _Process:
                                      env=self.environment, stdin=subprocess.DEVNULL, stdout=file,
                                      stderr=subprocess.STDOUT, pass_fds=[self.lock])
             code = self._wait(child, save)
-        if self.stop.is_set() and code:
+        # Ctrl-C reaches the tool as well, and maybe first.
+        if code and (self.stop.is_set() or code == -signal.SIGINT):
             raise StoppedError('stopped')
         if code:
             lines = (self.folder / log).read_text(errors='replace').splitlines()[-20:]

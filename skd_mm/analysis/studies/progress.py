@@ -111,8 +111,8 @@ def plan_notes(plan: Plan, jobs: int) -> list[str]:
     study = plan.study
     lines = [f'Measured on the {study.split} split, {study.metric}; compared with {study.baseline!r}.']
     if study.reference is not None:
-        lines.append(f'Lengths computed: {", ".join(study.matched)} get the training compute of {study.reference!r} '
-                     '(without a cache, validation not counted).')
+        lines.append(f'With the training compute of {study.reference!r}: {", ".join(study.matched)} (without a cache, '
+                     'validation not counted).')
     missing = [task for task in plan.tasks if not is_done(plan.folder, task)]
     seconds = [task.seconds or 0.0 for task in missing]
     if missing:

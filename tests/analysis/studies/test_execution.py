@@ -116,6 +116,13 @@ def test_a_task_that_is_stopped_can_be_resumed(folder):
     assert '--resume' in calls(folder)[1]
 
 
+def test_a_tool_that_ctrl_c_reaches_first_has_not_failed(folder, tools):
+    (tools / 'train.py').write_text('import os, signal; os.kill(os.getpid(), signal.SIGINT)')
+    with pytest.raises(StoppedError):
+        carry_out(folder)
+    assert Record(folder)['status'] == 'started'
+
+
 def test_a_second_process_waits_for_the_first(folder):
     (folder / 'wait').touch()
     threads = [threading.Thread(target=carry_out, args=(folder, )) for _ in range(2)]

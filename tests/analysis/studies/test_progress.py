@@ -73,7 +73,7 @@ def test_notes_about_the_plan(plan):
     Record(plan.folder / 'a').path.parent.mkdir()
     Record(plan.folder / 'a').update(digest='another')
     lines = plan_notes(plan, 2)
-    assert "compared with 'a'" in lines[0] and "a get the training compute of 'b'" in lines[1]
+    assert "compared with 'a'" in lines[0] and "With the training compute of 'b': a (" in lines[1]
     assert lines[2].startswith('4 of 4 trainings are missing; about 2 min with 2 at a time')
     assert lines[3:] == ['a seed 0: a holds a training with other settings', 'a.py: nobody reads `x`']
 
