@@ -260,8 +260,9 @@ class _InnerProducts(torch.autograd.Function):
         rows, = ctx.saved_tensors
         with ctx.before.restored() as bank:
             if _index_is_cheaper(rows, bank):
-                parts = [(grad[None] @ bank[row].to(grad.dtype))[0] for grad, row in zip(gradient, rows, strict=True)]
-                return torch.stack(parts), None, None, None
+                parts = [(part[:, None] @ bank[some].to(part.dtype))[:, 0]
+                         for part, some in _chunks(gradient, rows, bank)]
+                return torch.cat(parts), None, None, None
             whole = gradient.new_zeros(len(rows), len(bank)).scatter_add_(1, rows, gradient)
             return whole @ bank.to(gradient.dtype), None, None, None
 
@@ -269,7 +270,8 @@ class _InnerProducts(torch.autograd.Function):
 def _inner_products(embedding: Tensor, rows: Tensor, bank: Tensor) -> Tensor:
     """``[B, D]``, ``[B, R]`` and ``[N, D]`` to the inner products with these rows, ``[B, R]``."""
     if _index_is_cheaper(rows, bank):
-        return torch.stack([bank[row].to(one.dtype) @ one for one, row in zip(embedding, rows, strict=True)])
+        parts = [(bank[some].to(part.dtype) @ part[..., None])[..., 0] for part, some in _chunks(embedding, rows, bank)]
+        return torch.cat(parts)
     # All of them, and then a choice: the rows of all samples would be far larger than the [B, N] that this takes.
     return (embedding @ bank.to(embedding.dtype).t()).gather(1, rows)
 
@@ -278,6 +280,12 @@ def _index_is_cheaper(rows: Tensor, bank: Tensor) -> bool:
     """Whether it moves less memory to copy the rows of each sample than to read the bank and write all products."""
     batch, dim = len(rows), bank.shape[1]
     return batch > 0 and 3 * rows.numel() * dim < len(bank) * (dim + 3 * batch)
+
+
+def _chunks(values: Tensor, rows: Tensor, bank: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Parts of a batch whose rows are no more than 128 MiB in float32, or one sample."""
+    size = max(1, 2**25 // (rows.shape[1] * bank.shape[1]))
+    return zip(values.split(size), rows.split(size), strict=True)
 
 
 def _forget_normalized(memory: ContrastMemory, keys: Any) -> None:

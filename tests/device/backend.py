@@ -1,7 +1,8 @@
 """Registers ``testdev`` as a device of PyTorch, once per process and before the first backward pass.
 
 PyTorch sizes its pool of backward threads by the devices that it knows at the first backward pass. So this module is
-imported when tests are collected, and the device is there for as long as a test has switched it on.
+imported when tests are collected, and the device is there for as long as a test has switched it on. As with CUDA, a
+process that has run a backward pass cannot fork another one that does.
 """
 
 from contextlib import contextmanager
