@@ -31,7 +31,8 @@ class Simultaneous(Recipe):
     Hinton's knowledge distillation (one spot at the logits), attention transfer, and what SAKD calls "standard".
 
     Args:
-        spots: The active spots, or a dict of them and the weights of their losses; all with weight 1 by default.
+        spots: The active spots, or a dict of them and the weights of their losses; all with weight 1 by default. The
+            discriminator of a spot is active if it is named: ``'<spot>.discriminator'``.
         task: The weight of the task loss. Defaults to 1.
         average: Divide the sum by the number of its terms, ``(task + sum of spots) / (spots + 1)``, as SKD's
             "simultaneous" and "attention transfer" baselines do (the default). Without it this is SKD's "traditional"
@@ -59,7 +60,8 @@ class Simultaneous(Recipe):
         known = spots_of(stages)
         spots = known if self.spots is None else self.spots
         weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
-        check_names('spot', list(weights), known, f'{self.where}, `spots`')
+        # Whether a spot has a discriminator, the distiller knows.
+        check_names('spot', [name.removesuffix('.discriminator') for name in weights], known, f'{self.where}, `spots`')
         if not weights:
             raise ValueError(f'{self.where}: the model has no spots; name them in `model.spots`')
         share = 1 / (len(weights) + 1) if self.average else 1.0

@@ -86,3 +86,14 @@ def test_what_is_prepared_comes_first():
         Simultaneous(phase_epochs=1, prepare=dict(epoch=3))
     with pytest.raises(ValueError, match=r"phase 'prepare': there is no spot 'b.teacher'"):
         Simultaneous(phase_epochs=1, prepare=dict(spots=['b.teacher'])).phases(STAGES, [*STAGES[:-1], 'c.teacher'])
+
+
+def test_a_discriminator_is_active_if_it_is_named():
+    weights = {LAYER2: 10, f'{LAYER2}.discriminator': 0.001}
+    first, = Simultaneous(phase_epochs=1, spots=weights, average=False).phases(
+        STAGES, [*STAGES[:-1], f'{LAYER2}.discriminator'])
+    assert first.spots == weights
+    with pytest.raises(ValueError, match=r"there is no spot 'backbone.layer22'; did you mean 'backbone.layer2'"):
+        Simultaneous(phase_epochs=1, spots=['backbone.layer22.discriminator']).phases(STAGES)
+    with pytest.raises(ValueError, match=f"there is no spot '{BLOCK2}.discriminator'"):
+        Simultaneous(phase_epochs=1, spots=[f'{BLOCK2}.discriminator']).phases(STAGES)
