@@ -1,4 +1,4 @@
-"""The student by itself: its config and its weights without the distiller around them."""
+"""The student by itself: its config and its weights without those of the distiller."""
 
 import copy
 from collections.abc import Mapping
@@ -14,25 +14,27 @@ from skd_mm.distillers.networks import build_network, find_checkpoint, load_weig
 from skd_mm.registry import SCOPE
 from skd_mm.utils import atomic_replace
 
-# What only training needs, and what selects and judges a phase.
+from .imports import needed_imports
+
+# Keys that only training, its validation and the selection of checkpoints need.
 _TRAINING = ('prelude', 'schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'auto_scale_lr', 'val_cfg', 'val_dataloader', 'val_evaluator', 'custom_hooks')
-# What the config of an exported network has, in this order: a reader sees the network first.
-_EXPORTED = ('default_scope', 'custom_imports', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator',
+# The keys of an exported config, in this order: a reader sees the network first.
+_EXPORTED = ('default_scope', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator',
              'test_cfg', 'tta_model', 'tta_pipeline', 'default_hooks', 'env_cfg', 'visualizer', 'log_level')
 
 
 def student_config(cfg: Config) -> Config:
-    """The config with which the student runs by itself.
+    """Return the config with which the student runs by itself.
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config. It is not changed.
 
     Returns:
-        A config whose ``model`` is the student (or the model that was there), and which has neither a schedule nor
-        anything else that only training and its validation need. A config that has a validation and no test is tested
-        on its validation data. No weights are read but those of the checkpoint it is used with: ``pretrained`` and
-        ``init_cfg`` of the type ``Pretrained`` are gone.
+        A config whose ``model`` is the student (or the model that was there), without a schedule and everything else
+        that only training and its validation need. If the config has a validation but no test, the test is that of the
+        validation data. ``pretrained`` and ``init_cfg`` of the type ``Pretrained`` are removed, so that only the
+        checkpoint that it is used with is read.
 
     Raises:
         KeyError: The config has no model, or its distiller no student.
@@ -51,12 +53,12 @@ def student_config(cfg: Config) -> Config:
         for key in ('dataloader', 'evaluator'):
             cfg[f'test_{key}'] = cfg.get(f'val_{key}')
         cfg.test_cfg = ConfigDict(type='TestLoop')
-    # A spot loss is measured on the distiller; the student alone has none.
+    # Only a distiller has a spot loss.
     metrics = cfg.test_evaluator
     if isinstance(metrics, (list, tuple)):
         cfg.test_evaluator = [metric for metric in metrics if metric['type'] != f'{SCOPE}.SpotLossMetric']
     if cfg.get('default_scope') == 'mmseg' and cfg.get('visualizer') is None:
-        # mmsegmentation's inferencer, and its hook that paints predictions, ask for one.
+        # mmsegmentation's inferencer, and its hook that draws predictions, need one.
         cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
     for key in _TRAINING:
         cfg.pop(key, None)
@@ -65,16 +67,16 @@ def student_config(cfg: Config) -> Config:
 
 
 def export_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str) -> tuple[Path, Path]:
-    """Writes the student as a config and a checkpoint that mmsegmentation and mmpretrain load by themselves.
+    """Write the student as a config and a checkpoint that mmsegmentation and mmpretrain load by themselves.
 
     The checkpoint is ``dict(meta=dict(dataset_meta=...), state_dict=...)``, which ``torch.load(weights_only=True)``
-    reads. Each file is whole or not there.
+    reads. Each file appears complete or not at all.
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config.
-        checkpoint: One of its checkpoints (or a pattern, of which the newest match is taken). The student's weights
-            must be complete.
-        out_dir: Where the files go; it is made if it is not there.
+        checkpoint: One of its checkpoints, or a pattern, whose newest match is used. The student's weights must be
+            complete.
+        out_dir: The folder of the files; it is created if necessary.
         name: The files are ``<name>.py`` and ``<name>.pth``.
 
     Returns:
@@ -108,14 +110,14 @@ def export_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str)
 
 
 def exported_config(cfg: Config) -> Config:
-    """The config of an exported student: the network, and what testing it and its inferencers need.
+    """Return the config of an exported student: the network, and what its tests and inferencers need.
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config. It is not changed.
 
     Returns:
-        A config without a base. It imports skd_mm only if the network has parts that nobody else has; data sets and
-        measures of skd_mm are found by their prefix when a test asks for them.
+        A config without a base. It imports skd_mm only if the network has parts of skd_mm; data sets and metrics of
+        skd_mm are found by their prefix when a test needs them. Of the user's modules it imports those that it uses.
     """
     cfg = student_config(cfg)
     dataset = (cfg.test_dataloader or {}).get('dataset', {})
@@ -124,14 +126,16 @@ def exported_config(cfg: Config) -> Config:
     if isinstance(cfg.get('default_hooks'), dict):
         cfg.default_hooks = {key: hook for key, hook in cfg.default_hooks.items()
                              if not (isinstance(hook, dict) and _is_ours(hook))}
-    imports = [name for name in (cfg.get('custom_imports') or {}).get('imports') or []
-               if name.partition('.')[0] != SCOPE]
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    exported = Config({key: cfg[key] for key in _EXPORTED if cfg.get(key) is not None})
+    needed = needed_imports(exported, [name for name in imports if name.partition('.')[0] != SCOPE])
     if _uses_ours(cfg.model):
-        imports.append(SCOPE)
-    cfg.pop('custom_imports', None)
-    if imports:
-        cfg.custom_imports = dict(imports=imports, allow_failed_imports=False)
-    return Config({key: cfg[key] for key in _EXPORTED if cfg.get(key) is not None})
+        needed.append(SCOPE)
+    if not needed:
+        return exported
+    first = {key: exported.pop(key) for key in ('default_scope',) if key in exported}
+    first['custom_imports'] = dict(imports=needed, allow_failed_imports=False)
+    return Config({**first, **exported._cfg_dict})
 
 
 def _without_pretrained(value: Any) -> Any:
@@ -161,7 +165,7 @@ def _uses_ours(value: Any) -> bool:
 
 
 def _meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Classes and palette of a checkpoint as plain Python values, which every loader takes."""
+    """Return classes and palette of a checkpoint as plain Python values, which every loader reads."""
     meta = checkpoint.get('meta', {})
     found = meta.get('dataset_meta') or {key.lower(): meta.get(key) for key in ('CLASSES', 'PALETTE')}
     plain: dict[str, Any] = {}
