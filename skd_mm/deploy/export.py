@@ -19,7 +19,7 @@ from .imports import needed_imports
 # Keys that only training, its validation and the selection of checkpoints need.
 _TRAINING = ('prelude', 'schedule', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'auto_scale_lr', 'val_cfg', 'val_dataloader', 'val_evaluator', 'custom_hooks')
-# The keys of an exported config, in this order: a reader sees the network first.
+# The keys of an exported config.
 _EXPORTED = ('default_scope', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator',
              'test_cfg', 'tta_model', 'tta_pipeline', 'default_hooks', 'env_cfg', 'visualizer', 'log_level')
 
@@ -131,11 +131,9 @@ def exported_config(cfg: Config) -> Config:
     needed = needed_imports(exported, [name for name in imports if name.partition('.')[0] != SCOPE])
     if _uses_ours(cfg.model):
         needed.append(SCOPE)
-    if not needed:
-        return exported
-    first = {key: exported.pop(key) for key in ('default_scope',) if key in exported}
-    first['custom_imports'] = dict(imports=needed, allow_failed_imports=False)
-    return Config({**first, **exported._cfg_dict})
+    if needed:
+        exported.custom_imports = dict(imports=needed, allow_failed_imports=False)
+    return exported
 
 
 def _without_pretrained(value: Any) -> Any:

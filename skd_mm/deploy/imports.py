@@ -45,9 +45,9 @@ def _used_classes(cfg: Config) -> Iterator[Any]:
         if not isinstance(name, str):
             yield name
             continue
-        for registry in _roots():
-            with registry.switch_scope_and_registry(own_scope or scope) as scoped:
-                kind = scoped.get(name)
+        prefix, _, plain = name.rpartition('.')
+        for root in _roots():
+            kind = root.children.get(prefix or own_scope or scope, root).get(plain)
             if kind is not None:
                 yield kind
 

@@ -1,0 +1,122 @@
+"""Every shipped config can start: ``--dry-run`` with each data set in its own layout, and random weights.
+
+Four configs in every run, those that differ in method, data set or network with the slow tests, and all of them (ten
+minutes) with ``SKD_MM_ALL_CONFIGS=1``. The widths of the U-Nets and of the PSPNets are cut, nothing else.
+"""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from skd_mm.config import load_config
+from tests.toy_data import write_data_sets
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+# Students are networks with data, to be named by others; a study is a list of runs.
+NAMES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py')
+               if not {'_base_', 'students', 'studies'} & {*path.parts} and path != CONFIGS / 'demo/student.py')
+FAST = ['demo/no_teacher.py', 'lwkd/cifar100/lwkd_resnet20_1xb64-240e_cifar100.py',
+        'lwkd/wine/lwkd_mlp_1xb16-100e_wine.py', 'teachers/resnet20_1xb64-240e_cifar100.py']
+
+
+def features(name):
+    """What a config is chosen for."""
+    folder, *parts = [name.split('/')[0], *Path(name).stem.split('_')]
+    if folder in ('demo', 'examples') or len(parts) < 3:
+        return {name}
+    method, *networks, _, data = parts
+    return {(folder, method), (folder, data), *networks}
+
+
+def cover():
+    """The first configs that have something no other before them has."""
+    seen, chosen = set(), []
+    for name in NAMES:
+        if not features(name) <= seen:
+            seen |= features(name)
+            chosen.append(name)
+    return chosen
+
+
+@pytest.fixture(scope='session')
+def toy_world(tmp_path_factory):
+    root = tmp_path_factory.mktemp('world')
+    write_data_sets(root)
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def dry_run(toy_world, tmp_path, monkeypatch, tool, capsys):
+    """Runs ``tools/train.py --dry-run`` on a config where the data is; gives what it prints."""
+    monkeypatch.chdir(toy_world)
+    monkeypatch.delenv('SKD_MM_DATA', raising=False)
+    level = logging.getLogger('mmengine').level
+
+    def call(name):
+        without_files(load_config(str(CONFIGS / name))).dump(str(tmp_path / 'config.py'))
+        monkeypatch.setattr('sys.argv', ['train.py', str(tmp_path / 'config.py'), '--dry-run'])
+        tool.main()
+        return capsys.readouterr().out
+
+    yield call
+    logging.getLogger('mmengine').setLevel(level)
+
+
+def without_files(cfg):
+    """The config with random weights, thin networks, and a CIFAR that need not be the official release."""
+    for role in ('teacher', 'student'):
+        network = cfg.model.get(role)
+        if network is None:
+            continue
+        if not str(network.get('checkpoint')).startswith('prelude/'):
+            network.checkpoint = None
+        if 'unet-' in str(network.get('cfg')):
+            network.options = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
+        if 'pspnet' in str(network.get('cfg')) or network.get('pretrained'):
+            thin_pspnet(network)
+    for split in ('train', 'val', 'test'):
+        dataset = cfg.get(f'{split}_dataloader', {}).get('dataset', {})
+        if 'CIFAR' in str(dataset.get('type')):
+            dataset.check_md5 = False
+    return cfg
+
+
+def thin_pspnet(network):
+    expansion = 4 if 'cfg' in network else 1
+    options = {'pretrained': None, 'backbone.base_channels': 8, 'backbone.stem_channels': 8,
+               'decode_head.in_channels': 64 * expansion, 'decode_head.channels': 8,
+               'auxiliary_head.in_channels': 32 * expansion, 'auxiliary_head.channels': 8}
+    if 'cfg' in network:
+        network.options = {f'model.{key}': value for key, value in options.items()}
+    else:
+        thin = Config(dict(model=network))
+        thin.merge_from_dict({f'model.{key}': value for key, value in options.items()})
+        network.update(thin.model)
+
+
+@pytest.mark.parametrize('name', FAST)
+def test_it_can_start(dry_run, name):
+    lines = dry_run(name)
+    assert lines.rstrip().endswith('The run can start.')
+    assert ('GFLOPs per image' in lines) == (not name.startswith('teachers'))
+
+
+ALL = NAMES if os.environ.get('SKD_MM_ALL_CONFIGS') else cover()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [name for name in ALL if name not in FAST])
+def test_the_others_can_start(dry_run, name):
+    assert dry_run(name).rstrip().endswith('The run can start.')
+
+
+@pytest.mark.slow
+def test_all_schedules_are_followed_by_the_model_zoos_own_tools():
+    for name in NAMES:
+        cfg = Config.fromfile(CONFIGS / name)
+        assert 'schedule' not in cfg or cfg.train_cfg.type == 'skd_mm.PhaseLoop', name

@@ -1,0 +1,83 @@
+"""Every data set of the shipped configs, in its own layout and with its own names; only the images are drawn."""
+
+import os
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+# One percent of a segmentation data set and ten percent of a classification one are a batch of the shipped configs.
+SCENES = 100
+PER_CLASS = 70
+
+
+def write_data_sets(root: Path) -> None:
+    """Writes them into ``root/data``, and the demo's street scenes to where it writes them."""
+    rng = np.random.default_rng(0)
+    data = root / 'data'
+    _write_camvid(data / 'camvid', rng)
+    scenes = root / 'work_dirs/demo/street_scenes'
+    scenes.parent.mkdir(parents=True)
+    scenes.symlink_to(data / 'camvid')
+    _write_cityscapes(data / 'cityscapes', rng)
+    for split in ('train', 'val'):
+        for name in ('imagenette2', 'imagewoof2'):
+            _write_classes(data / name / split, rng, classes=10, side=64)
+        _write_classes(data / 'imagenet' / split, rng, classes=1000, side=64, count=1)
+    _write_classes(data / 'tiny-imagenet-200/train', rng, classes=200, side=64, count=4)
+    validation = _linked(data / 'tiny-imagenet-200/val/images', _image(rng, 64, 64), 4)
+    (data / 'tiny-imagenet-200/val.txt').write_text(''.join(f'{path.name} {i}\n' for i, path in enumerate(validation)))
+    _write_cifar(data, rng)
+
+
+def _image(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    return rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+
+
+def _labels(rng: np.random.Generator, height: int, width: int, classes: int) -> np.ndarray:
+    return rng.integers(0, classes, (height // 8, width // 8), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+
+
+def _linked(folder: Path, image: np.ndarray, count: int, suffix: str = '.png') -> list[Path]:
+    """Writes an image once, and links it under further names."""
+    folder.mkdir(parents=True)
+    paths = [folder / f'{i:03d}{suffix}' for i in range(count)]
+    cv2.imwrite(str(paths[0]), image)
+    for path in paths[1:]:
+        os.link(paths[0], path)
+    return paths
+
+
+def _write_camvid(root: Path, rng: np.random.Generator) -> None:
+    for split, count in (('train', SCENES), ('val', 2), ('test', 2)):
+        _linked(root / split, _image(rng, 360, 480), count)
+        _linked(root / f'{split}annot', _labels(rng, 360, 480, 12), count)
+
+
+def _write_cityscapes(root: Path, rng: np.random.Generator) -> None:
+    for split, count in (('train', SCENES), ('val', 2)):
+        _linked(root / f'leftImg8bit/{split}/city', _image(rng, 512, 1024), count, '_leftImg8bit.png')
+        _linked(root / f'gtFine/{split}/city', _labels(rng, 512, 1024, 19), count, '_gtFine_labelTrainIds.png')
+
+
+def _write_classes(root: Path, rng: np.random.Generator, classes: int, side: int, count: int = PER_CLASS) -> None:
+    for k in range(classes):
+        _linked(root / f'n{k:08d}', _image(rng, side, side), count)
+
+
+def _write_cifar(root: Path, rng: np.random.Generator) -> None:
+    def batch(key: str, classes: int, count: int) -> dict:
+        return {'data': rng.integers(0, 255, (count, 3072), dtype=np.uint8), key: [i % classes for i in range(count)]}
+
+    for folder, key, classes, train in (
+            ('cifar-10-batches-py', 'labels', 10, [f'data_batch_{i}' for i in range(1, 6)]),
+            ('cifar-100-python', 'fine_labels', 100, ['train'])):
+        (root / folder).mkdir(parents=True)
+        for name in train:
+            (root / folder / name).write_bytes(pickle.dumps(batch(key, classes, 10 * PER_CLASS // len(train))))
+        for name in ('test_batch', 'test'):
+            (root / folder / name).write_bytes(pickle.dumps(batch(key, classes, classes)))
+        for name in ('batches.meta', 'meta'):
+            names = [f'class{k}' for k in range(classes)]
+            (root / folder / name).write_bytes(pickle.dumps(dict(label_names=names, fine_label_names=names)))
