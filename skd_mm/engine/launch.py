@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from skd_mm.utils import described, did_you_mean
+from skd_mm.utils import described, did_you_mean, launched_local_rank
 
 from .ordinary_run import resume_exactly
 from .prelude import run_prelude
@@ -56,6 +57,9 @@ def check_run(cfg: Config) -> None:
     Raises:
         ValueError: As :func:`build_runner`; other types of errors come from what cannot be built.
     """
+    if torch.cuda.is_available():
+        # Before a process group exists, all processes of a machine would use its first GPU.
+        torch.cuda.set_device(launched_local_rank(cfg.get('launcher', 'none')) % torch.cuda.device_count())
     with tempfile.TemporaryDirectory() as folder:
         cfg = run_prelude(copy.deepcopy(cfg), dry=True)
         cfg.work_dir, cfg.log_level, cfg.resume, cfg.launcher = folder, 'ERROR', False, 'none'

@@ -4,7 +4,6 @@ import glob
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -25,7 +25,7 @@ from skd_mm.checkpoint import CheckpointError
 from skd_mm.distillers.networks import read_config
 from skd_mm.models import TargetBank
 from skd_mm.tasks import label_of
-from skd_mm.utils import did_you_mean, write_json
+from skd_mm.utils import did_you_mean, launched_rank, write_json
 from skd_mm.version import __version__
 
 from .hooks.phase_checkpoint_hook import atomic_replace
@@ -112,15 +112,32 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
             print_log(f'prelude: {settings["cfg"]} will be trained first, in {folder}', logger='current')
             cfg.model.teacher.checkpoint = None
         return cfg
-    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) and cfg.get('launcher', 'none') != 'none':
+    if launched_rank(cfg.get('launcher', 'none')):
         while not _ready(folder, file, min_accuracy, bank):
             time.sleep(1)
         return cfg
-    if _ready(folder, file, min_accuracy, bank):
-        print_log(f'prelude: {folder} is there', logger='current')
-        return cfg
-    _make(run, folder, file, min_accuracy, bank, digest)
+    with _only_one(folder):
+        if _ready(folder, file, min_accuracy, bank):
+            print_log(f'prelude: {folder} is there', logger='current')
+        else:
+            _make(run, folder, file, min_accuracy, bank, digest)
     return cfg
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Waits while another run trains the same prelude."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f'.{folder.name}.lock'), is_singleton=True)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print_log(f'prelude: waits for another run that trains {folder}', logger='current')
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _canonical(value: Any) -> str:

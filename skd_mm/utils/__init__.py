@@ -3,7 +3,7 @@
 from .files import atomic_folder, atomic_replace, write_json
 from .host import DeferredChecks, HostCopy, to_device
 from .messages import described, did_you_mean, error_message, exit_on_error
-from .processes import from_main_process, gather_samples, leave_group
+from .processes import from_main_process, gather_samples, launched_local_rank, launched_rank, leave_group
 from .pytree import tree_leaves, tree_map
 from .samples import INDEX, VALIDATION_INDEX, VIEW, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
@@ -24,6 +24,8 @@ __all__ = [
            'exit_on_error',
            'from_main_process',
            'gather_samples',
+           'launched_local_rank',
+           'launched_rank',
            'leave_group',
            'plain_datasets',
            'seed_everything',

@@ -1,6 +1,7 @@
 """Groups of processes."""
 
 import gc
+import os
 import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,6 +12,33 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from torch import Tensor
 
 T = TypeVar('T')
+
+# Where each launcher of MMEngine gives a process its number, among all and on its machine.
+_RANKS = {
+    'pytorch': ('RANK', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK')}
+
+
+def launched_rank(launcher: str) -> int:
+    """Return the rank of this process before a process group exists.
+
+    Args:
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Returns:
+        The rank; 0 without a launcher.
+    """
+    return _number(launcher, 0)
+
+
+def launched_local_rank(launcher: str) -> int:
+    """Return the number of this process on its machine before a process group exists, as :func:`launched_rank`."""
+    return _number(launcher, 1)
+
+
+def _number(launcher: str, which: int) -> int:
+    return int(os.environ.get(_RANKS[launcher][which]) or 0) if launcher in _RANKS else 0
 
 
 def gather_samples(part: Tensor) -> Tensor:

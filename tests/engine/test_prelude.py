@@ -204,20 +204,22 @@ def test_without_a_prelude_nothing_happens(tmp_path):
         assert run_prelude(cfg) is cfg and not (tmp_path / 'x').exists()
 
 
-def test_other_processes_wait(plain, tmp_path, runs, monkeypatch):
-    """They train nothing, and go on as soon as all is there."""
+@pytest.mark.parametrize(('launcher', 'variable'), [
+    ('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')])
+def test_other_processes_wait(plain, tmp_path, runs, monkeypatch, launcher, variable):
+    """They train nothing, and continue as soon as all is there."""
     cfg = config(plain, tmp_path)
-    cfg.launcher = 'pytorch'
+    cfg.launcher = launcher
     waited, sleep = [], time.sleep
 
     def finish(seconds):
         if seconds < 1:  # somebody else's
             return sleep(seconds)
         waited.append(seconds)
-        monkeypatch.setenv('RANK', '0')
+        monkeypatch.setenv(variable, '0')
         run_prelude(config(plain, tmp_path))
 
-    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv(variable, '1')
     monkeypatch.setattr(time, 'sleep', finish)
     run_prelude(cfg)
     assert len(waited) == 1 and len(runs) == 1 and Path(cfg.model.teacher.checkpoint).is_file()
@@ -232,7 +234,7 @@ def test_other_processes_wait(plain, tmp_path, runs, monkeypatch):
      "'accuracy/top2' is not among.*mean 'accuracy/top1'"),
     (dict(model=dict(teacher=dict(checkpoint='bank.pth'))), ValueError, "begin with 'prelude/', not be 'bank.pth'"),
     (dict(model=dict(teacher=dict(num_classes=3))), ValueError, 'has 2 classes, .* num_classes=3'),
-    (dict(model=dict(teacher=dict(num_classes=1))), ValueError, 'num_classes.* from 2 on, not 1'),
+    (dict(model=dict(teacher=dict(num_classes=1))), ValueError, 'num_classes.* at least 2, not 1'),
     (dict(model=dict(teacher=dict(rows=25))), ValueError, 'needs 25 correctly classified .* fewer in 2 classes'),
 ])
 def test_what_makes_no_sense_is_refused(plain, tmp_path, runs, change, error, words):

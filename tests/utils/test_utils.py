@@ -13,6 +13,8 @@ from skd_mm.utils import (
     described,
     did_you_mean,
     from_main_process,
+    launched_local_rank,
+    launched_rank,
     seed_everything,
     write_json,
 )
@@ -118,3 +120,15 @@ def test_all_processes_get_the_result_or_the_error_of_the_first(monkeypatch, err
             results.append((type(raised), str(raised)))
     assert results == [expected] * 2
     pickle.dumps(sent)
+
+
+@pytest.mark.parametrize(('launcher', 'rank', 'local_rank'), [
+    ('none', 0, 0), ('pytorch', 5, 1), ('slurm', 6, 2), ('mpi', 7, 3)])
+def test_a_process_knows_its_rank_before_there_is_a_group(monkeypatch, launcher, rank, local_rank):
+    for name, value in dict(RANK=5, LOCAL_RANK=1, SLURM_PROCID=6, SLURM_LOCALID=2, OMPI_COMM_WORLD_RANK=7,
+                            OMPI_COMM_WORLD_LOCAL_RANK=3).items():
+        monkeypatch.setenv(name, str(value))
+    assert (launched_rank(launcher), launched_local_rank(launcher)) == (rank, local_rank)
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        monkeypatch.delenv(name)
+    assert launched_rank(launcher) == 0

@@ -10,6 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from skd_mm.engine.resume import archive_previous_run, choose_checkpoint, config_changes
+from skd_mm.engine.work_dir_lock import lock_work_dir, unlock_work_dir
 from skd_mm.evaluation.spot_loss import SPOT_LOSS
 from skd_mm.registry import HOOKS
 from skd_mm.schedules import Phase
@@ -103,8 +104,17 @@ class PhaseCheckpointHook(Hook):
         return self.interval * (epoch_length if by_epoch else 1)
 
     def before_run(self, runner: Any) -> None:
-        """Chooses the file that a run is resumed from."""
+        """Locks the work directory and chooses the checkpoint to resume from.
+
+        Raises:
+            RuntimeError: Another run is using the work directory.
+        """
+        lock_work_dir(runner.work_dir)
         choose_checkpoint(runner, keys=('schedule', 'best'))
+
+    def after_run(self, runner: Any) -> None:
+        """Unlocks the work directory."""
+        unlock_work_dir(runner.work_dir)
 
     def before_train(self, runner: Any) -> None:
         """Lets a run that begins anew find no other run's files; its own start may have read some of them."""
