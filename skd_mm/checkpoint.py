@@ -24,7 +24,7 @@ def trusted() -> bool:
 
 
 def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: Any = None) -> Any:
-    """Reads a checkpoint.
+    """Read a checkpoint.
 
     Args:
         file: A path, or an open file.

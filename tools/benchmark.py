@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Times and prints."""
+    """Run the measurement and print the results."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
     import torch
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def log(line: str) -> None:
-    """Prints a line at once."""
+    """Print a line without buffering."""
     print(line, flush=True)
 
 

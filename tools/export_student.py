@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Exports."""
+    """Export."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
     from skd_mm.config import load_config

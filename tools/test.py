@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Tests."""
+    """Test."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
     from mmengine.model import is_model_wrapper
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def set_validation(cfg: Config) -> None:
-    """Tests on the data and with the metrics of the validation."""
+    """Test on the data and with the metrics of the validation."""
     cfg.test_dataloader, cfg.test_evaluator = cfg.get('val_dataloader'), cfg.get('val_evaluator')
     cfg.test_cfg = dict(type='TestLoop')
 
@@ -92,7 +92,7 @@ def arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:
 
 
 def set_visualization(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
-    """Turns the hook that paints predictions on, for every image."""
+    """Turn the hook that paints predictions on, for every image."""
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise SystemExit('--show and --show-dir need `default_hooks.visualization` in the config, such as '
@@ -107,7 +107,7 @@ def set_visualization(cfg: Config, show: bool, show_dir: str | None, wait_time: 
 
 
 def set_output(cfg: Config, out: str) -> None:
-    """Lets the evaluator write the predictions."""
+    """Let the evaluator write the predictions."""
     metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
     if Path(out).suffix in ('.pkl', '.pickle'):
         cfg.test_evaluator = [*metrics, ConfigDict(type='DumpResults', out_file_path=out)]
@@ -124,7 +124,7 @@ def set_output(cfg: Config, out: str) -> None:
 
 
 def set_tta(cfg: Config) -> None:
-    """Puts the config's test time augmentation around the model; classification has a flip by default."""
+    """Put the config's test time augmentation around the model; classification has a flip by default."""
     pipeline = cfg.test_dataloader.dataset.get('pipeline')
     if cfg.get('default_scope') == 'mmpretrain' and pipeline:
         cfg.setdefault('tta_model', ConfigDict(type='mmpretrain.AverageClsScoreTTA'))

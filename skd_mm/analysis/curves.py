@@ -19,7 +19,7 @@ _SEABORN = ('dark', 'darkgrid', 'ticks', 'white', 'whitegrid')
 
 def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None = None, title: str | None = None,
                 legend: Sequence[str] | None = None, style: str = 'default', figure: Figure | None = None) -> Figure:
-    """Draws what runs have logged over the iterations since their start, a panel a measure.
+    """Draw what runs have logged over the iterations since their start, one panel per metric.
 
     Where a phase ends and the next begins is marked in the colour of the run, with the name of the next; runs with the
     same phases share the marks. What was logged in training is a line, what was measured in validation has dots.

@@ -32,7 +32,7 @@ def keep_rates(span: Span) -> dict[str, dict[int, float]]:
 
 
 def plot_keep_rates(run: Run, out: str | Path) -> Figure | None:
-    """Draws the keep rates of a run's last routed phase, a row a spot, a column an epoch.
+    """Draw the keep rates of a run's last routed phase, one row per spot and one column per epoch.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""Several connectors, one behind the other."""
+"""Chains of connectors."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def connected(connectors: nn.Module, feature: Any, reference: Any) -> Any:
-    """Sends a feature through connectors.
+    """Send a feature through connectors.
 
     Args:
         connectors: An ``nn.ModuleList`` of them; none leaves the feature as it is.

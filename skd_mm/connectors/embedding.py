@@ -29,7 +29,7 @@ class Embed(nn.Module):
         self.normalize = normalize
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Embeds a feature.
+        """Embed a feature.
 
         Args:
             feature: ``[B, in_channels, ...]``, or tokens ``[B, N, in_channels]``; averaged over its positions, if it

@@ -26,7 +26,7 @@ class Translator(nn.Module):
         self.encoder = _encoder(in_channels, int(out_channels * rate), norm)
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Translates a feature.
+        """Translate a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
@@ -43,8 +43,8 @@ class Paraphraser(nn.Module):
     """The teacher's side of factor transfer: the encoder half of an autoencoder of the teacher's feature.
 
     Kim et al., arXiv 1802.04977, the teacher paraphraser, with the layers of SAKD's table (arXiv 2205.02399), row FT.
-    It is trained in a phase of its own, with :class:`ParaphraserDecoder` behind it and ``MSELoss`` against the feature
-    it was given, and is fixed afterwards.
+    A separate phase trains it, followed by :class:`ParaphraserDecoder`, to reproduce its input with ``MSELoss``. Then
+    it is frozen.
 
     Args:
         in_channels: Channels of the feature it is given; filled in by the distiller.
@@ -58,7 +58,7 @@ class Paraphraser(nn.Module):
         self.encoder = _encoder(in_channels, int(in_channels * rate), norm)
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Paraphrases a feature.
+        """Paraphrase a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
@@ -88,7 +88,7 @@ class ParaphraserDecoder(nn.Module):
         self.decoder = _layers(lambda before, after: nn.ConvTranspose2d(before, after, 3, padding=1), widths, norm)
 
     def forward(self, factor: Tensor, reference: Tensor) -> Tensor:
-        """Reproduces a feature.
+        """Reproduce a feature.
 
         Args:
             factor: ``[B, int(rate · out_channels), H, W]``.

@@ -57,7 +57,7 @@ class MaskedGenerator(nn.Module):
         self.generator = nn.Sequential(*layers)
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Generates the reference.
+        """Generate the reference.
 
         Args:
             feature: ``[B, in_channels, H, W]``.

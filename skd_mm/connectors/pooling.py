@@ -1,4 +1,4 @@
-"""Connectors that give up resolution."""
+"""Connectors that pool features."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,7 +7,7 @@ from skd_mm.registry import CONNECTORS
 
 
 def pooled(feature: Tensor) -> Tensor:
-    """Averages a feature over its positions.
+    """Average a feature over its positions.
 
     Args:
         feature: ``[B, C, ...]``, or tokens ``[B, N, C]``.
@@ -22,9 +22,9 @@ def pooled(feature: Tensor) -> Tensor:
 
 @CONNECTORS.register_module()
 class PoolToSmaller(nn.Module):
-    """Average-pools a feature map to its reference's resolution along each axis where it is the finer of the two.
+    """Average pooling of a feature map to the resolution of its reference, along each axis where the map is finer.
 
-    On both sides of a spot it brings both to the coarser resolution, without a choice of which network that is; this is
+    On both sides of a spot, it pools both features to the coarser resolution, whichever network has it. This is
     how the benchmark that SAKD (arXiv 2205.02399) is built on compares maps in AT, NST, FT and VID.
 
     Args:
@@ -40,14 +40,14 @@ class PoolToSmaller(nn.Module):
         super().__init__()
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Pools a feature map.
+        """Pool a feature map.
 
         Args:
             feature: ``[B, C, H, W]``.
             reference: ``[B, ?, H', W']``.
 
         Returns:
-            ``[B, C, min(H, H'), min(W, W')]``; the feature itself where it is not the finer one.
+            ``[B, C, min(H, H'), min(W, W')]``; the feature itself if it is not finer.
         """
         size = min(feature.shape[2], reference.shape[2]), min(feature.shape[3], reference.shape[3])
         return feature if feature.shape[2:] == size else F.adaptive_avg_pool2d(feature, size)
@@ -55,7 +55,7 @@ class PoolToSmaller(nn.Module):
 
 @CONNECTORS.register_module()
 class GlobalPool(nn.Module):
-    """Averages a feature map over its positions, for losses on pooled features (RKD, PKT).
+    """Global average pooling of a feature map, for losses on pooled features (RKD, PKT).
 
     Args:
         in_channels: Not used; there so that every connector can be given both channel counts.
@@ -66,7 +66,7 @@ class GlobalPool(nn.Module):
         super().__init__()
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Pools a feature.
+        """Pool a feature.
 
         Args:
             feature: ``[B, C, ...]``, or tokens ``[B, N, C]``.

@@ -16,9 +16,9 @@ class ConvReg(nn.Module):
     Args:
         in_channels: Channels of the feature it is given; filled in by the distiller.
         out_channels: Channels of the feature on the other side; filled in by the distiller.
-        scale: How many times as fine as its reference the feature is: 1 is a 1×1 convolution, 2 a 3×3 convolution with
-            stride 2, 0.5 a 4×4 transposed convolution with stride 2. Filled in by the distiller where it is one of
-            these; 1 otherwise.
+        scale: Ratio of the feature's resolution to the reference's: 1 is a 1×1 convolution, 2 a 3×3 convolution with
+            stride 2, 0.5 a 4×4 transposed convolution with stride 2. Filled in by the distiller if it is one of
+            these, otherwise 1.
         relu: Whether a ReLU follows. Defaults to True.
 
     Raises:
@@ -42,7 +42,7 @@ class ConvReg(nn.Module):
         self.relu = nn.ReLU(inplace=True) if relu else nn.Identity()
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Predicts the reference.
+        """Predict the reference.
 
         Args:
             feature: ``[B, in_channels, H, W]``.

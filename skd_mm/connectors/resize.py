@@ -8,7 +8,7 @@ from skd_mm.registry import CONNECTORS
 
 @CONNECTORS.register_module()
 class Resize(nn.Module):
-    """Interpolates a feature map to the resolution of its reference; the identity where they agree.
+    """Interpolation of a feature map to the resolution of its reference; the identity if they agree.
 
     Args:
         mode: A mode of ``torch.nn.functional.interpolate``. Defaults to ``'bilinear'``.
@@ -21,7 +21,7 @@ class Resize(nn.Module):
         self.mode = mode
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Resizes a feature map.
+        """Resize a feature map.
 
         Args:
             feature: ``[B, C, H, W]``.

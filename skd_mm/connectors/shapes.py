@@ -1,10 +1,10 @@
-"""What a feature's shape says of the connector that it needs."""
+"""Connector settings that follow from the shapes of features."""
 
 from torch import Tensor
 
 
 def channels(feature: Tensor) -> int:
-    """Channels of a feature: the last dimension of tokens ``[B, N, C]``, else the second."""
+    """Return the number of channels of a feature: the last dimension of tokens ``[B, N, C]``, else the second."""
     return feature.shape[2] if feature.dim() == 3 else feature.shape[1]
 
 
@@ -16,7 +16,7 @@ def scale(feature: Tensor, reference: Tensor) -> float:
         reference: ``[B, C', H', W']``.
 
     Returns:
-        2 or 0.5 where both sides have that ratio, else 1.
+        2 or 0.5 if height and width have that ratio, else 1.
     """
     if feature.dim() != 4 or reference.dim() != 4:
         return 1

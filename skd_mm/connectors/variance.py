@@ -11,17 +11,17 @@ from skd_mm.registry import CONNECTORS
 
 @CONNECTORS.register_module()
 class VarianceHead(nn.Module):
-    """Predicts the reference's feature map as a Gaussian: a mean from three 1×1 convolutions, a variance a channel.
+    """Prediction of the reference as a Gaussian: the mean from three 1×1 convolutions, one variance per channel.
 
     Variational information distillation (Ahn et al., arXiv 1904.05835, Sec. 2), in the form of SAKD's table (arXiv
     2205.02399): the convolutions have the reference's width, no bias and a ReLU between them, the variance is
-    ``σ^2 = softplus(α) + ε`` with one learnt ``α`` a channel. For the loss ``VIDLoss``.
+    ``σ^2 = softplus(α) + ε`` with one trainable ``α`` per channel. For the loss ``VIDLoss``.
 
     Args:
         in_channels: Channels of the feature it is given; filled in by the distiller.
         out_channels: Channels of the feature on the other side; filled in by the distiller.
-        init_variance: Where the variance starts. Defaults to 5.
-        eps: The least variance, ``ε``. Defaults to 1e-5.
+        init_variance: Initial variance. Defaults to 5.
+        eps: Minimum variance, ``ε``. Defaults to 1e-5.
 
     Raises:
         ValueError: The variance would start at ``eps`` or below.
@@ -40,7 +40,7 @@ class VarianceHead(nn.Module):
         self.eps = eps
 
     def forward(self, feature: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicts the reference.
+        """Predict the reference.
 
         Args:
             feature: ``[B, in_channels, H, W]``.

@@ -31,7 +31,7 @@ class SampleCache:
         return key in self._samples
 
     def keep(self, key: Hashable, sample: Any) -> None:
-        """Keeps a copy, unless there is one.
+        """Keep a copy, unless there is one.
 
         Args:
             key: What it is asked for by.
@@ -49,7 +49,7 @@ class SampleCache:
         self._versions[key] = [tensor._version for tensor in tree_leaves(copy)]
 
     def give_up(self, why: str) -> None:
-        """Keeps nothing any more.
+        """Keep nothing any more.
 
         Args:
             why: For the log.
@@ -60,7 +60,7 @@ class SampleCache:
         self._versions.clear()
 
     def get(self, key: Hashable) -> Any:
-        """Hands out what is kept.
+        """Hand out what is kept.
 
         Args:
             key: See :meth:`keep`.

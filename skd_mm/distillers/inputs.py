@@ -45,7 +45,7 @@ class TeacherInput(nn.Module):
                      and _pad_value(student) == self.pad_value)
 
     def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
-        """Renormalises a batch.
+        """Renormalise a batch.
 
         Args:
             inputs: ``[B, C, H, W]``, normalised for the student.

@@ -14,7 +14,7 @@ Outputs = list[tuple[str, Tensor]]
 
 
 def backbone_stages(network: FeatureExtractor, call: Callable[[], Any]) -> Outputs:
-    """Finds the stages of ``model.backbone``, as the backbone itself names them.
+    """Find the stages of ``model.backbone``, as the backbone itself names them.
 
     Args:
         network: A model with a ``backbone``.
@@ -46,7 +46,7 @@ def backbone_stages(network: FeatureExtractor, call: Callable[[], Any]) -> Outpu
 
 
 def match_stages(student: Outputs, teacher: Outputs) -> tuple[list[tuple[str, str]], list[str]]:
-    """Says which of the student's stages is compared with which of the teacher's.
+    """Pair the student's stages with the teacher's.
 
     As many stages on both sides are paired in their order. Otherwise the last stage of each resolution stands for it,
     and equal resolutions are paired.

@@ -73,7 +73,7 @@ class Execution:
         return [(module, partial(run, module)) for module in map(model.get_submodule, known[key])]
 
     def check(self, model: nn.Module, role: str) -> None:
-        """Refuses a network in which there is nothing to do.
+        """Refuse a network in which there is nothing to do.
 
         Args:
             model: The network.

@@ -58,7 +58,7 @@ class FeatureExtractor:
         return FeatureExtractor(copy.deepcopy(self.model, memo), self.role, copy.deepcopy(self.execution, memo))
 
     def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
-        """Finds the module behind a name.
+        """Find the module behind a name.
 
         Args:
             name: A spot's module name.
@@ -96,7 +96,7 @@ class FeatureExtractor:
             record: dict[str, Any] | None = None,
             replay: Mapping[str, Any] | None = None,
             record_fn: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
-        """Calls the model and hands out the features at the named modules.
+        """Call the model and return the features at the named modules.
 
         Args:
             call: What runs the model, for example ``lambda: model(inputs, mode='tensor')``.

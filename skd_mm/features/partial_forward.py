@@ -26,7 +26,7 @@ class StageEntry:
 
 
 def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends: Sequence[str]) -> list[StageEntry]:
-    """Finds how a network is entered behind each of the named modules, and tries it.
+    """Find how to enter a network after each of the named modules, and test it.
 
     Args:
         network: The network.
@@ -73,7 +73,7 @@ def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends:
 
 def run_from_stage(network: FeatureExtractor, call: Callable[[], Any], entries: Sequence[StageEntry],
                    given: Sequence[Tensor], recorded: Mapping[str, Any]) -> Tensor:
-    """Runs one stage.
+    """Run one stage.
 
     Args:
         network: The network.

@@ -10,7 +10,7 @@ from skd_mm.utils.pytree import tree_leaves, tree_map
 
 
 def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Finds which outputs of a replayed prefix the rest of the network reads.
+    """Find which outputs of a replayed prefix the rest of the network reads.
 
     Most do not matter: what they fed is replayed itself. Autograd tells which do, for any network: those through which
     a gradient flows.

@@ -15,7 +15,7 @@ def attention_map(feature: Tensor, power: float = 2) -> Tensor:
         power: The exponent ``p``.
 
     Returns:
-        ``[B, H·W]``, each row of length 1 (0 where the feature is zero everywhere, with a zero gradient).
+        ``[B, H·W]``, each row of length 1 (0 if the feature is zero everywhere, with a zero gradient).
     """
     return safe_normalize(feature.abs().pow(power).mean(1).flatten(1), dim=1)
 
@@ -43,7 +43,7 @@ class ATLoss(SpotLoss):
         self.power = power
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two feature maps.
+        """Compare two feature maps.
 
         Args:
             student: ``[B, C, H, W]``.

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from skd_mm.utils import tree_map
 
 Feature = Tensor | tuple[Tensor, ...]
-"""What is compared: a tensor ``[B, ...]``, or several of them where a loss needs more than one from each network."""
+"""Input of a loss from one network: a tensor ``[B, ...]``, or several if the loss needs more than one."""
 
 
 class SpotLoss(nn.Module):
@@ -26,7 +26,7 @@ class SpotLoss(nn.Module):
     Attributes:
         relational: Whether the result is one scalar for the batch instead of ``[B]``.
         same_shape: Whether both features must have the same shape; checked before the training starts.
-        needs: What the loss can use beside the features, as names of keyword arguments of :meth:`forward`:
+        needs: Other inputs that the loss can use, as names of keyword arguments of :meth:`forward`:
             ``'labels'``, the ground truth, ``[B]`` classes or ``[B, H, W]`` maps of them. Each may be left out.
     """
 
@@ -35,11 +35,12 @@ class SpotLoss(nn.Module):
     needs: tuple[str, ...] = ()
 
     def forward(self, student: Feature, teacher: Feature, **context: Tensor | None) -> Tensor:
-        """Compares two features.
+        """Compare two features.
 
         Args:
-            student: ``[B, ...]``, the student's feature behind its connector.
-            teacher: ``[B, ...]``, the teacher's behind its own; it has a graph only where that connector learns.
+            student: ``[B, ...]``, the student's feature after its connector.
+            teacher: ``[B, ...]``, the teacher's feature after its connector; it has a graph only if that connector is
+                trained.
             **context: What :attr:`needs` names; the batch is the first dimension of all of it.
 
         Returns:
@@ -82,7 +83,7 @@ class RelationalLoss(SpotLoss):
 
     def forward(self, student: Feature, teacher: Feature, selected: Tensor | None = None,
                 **context: Tensor | None) -> Tensor:
-        """Compares two batches of features.
+        """Compare two batches of features.
 
         Args:
             student: ``[B, ...]``, the student's features after its connector.
@@ -153,14 +154,14 @@ def upcast(feature: Any) -> Any:
 
 
 def safe_normalize(feature: Tensor, dim: int) -> Tensor:
-    """Gives vectors length 1, and those without a length zero, with a gradient that is zero too.
+    """Normalise vectors to length 1; zero vectors stay zero and get a zero gradient.
 
-    ``torch.nn.functional.normalize`` divides by its eps there, and so does its gradient, which is then 1e12 times too
-    large: for every dead channel, for two equal samples.
+    ``torch.nn.functional.normalize`` divides zero vectors, and their gradients, by its eps. This makes the gradients
+    1e12 times too large for every dead channel and for two equal samples.
 
     Args:
         feature: Any shape.
-        dim: The dimension along which the vectors lie.
+        dim: The dimension of the vectors.
 
     Returns:
         The same shape.
@@ -171,14 +172,14 @@ def safe_normalize(feature: Tensor, dim: int) -> Tensor:
 
 
 def resize_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Brings maps of labels to another resolution, where each position has the label of the nearest pixel.
+    """Resize label maps with nearest-neighbour interpolation.
 
     Args:
         labels: ``[B, H, W]``.
         size: Height and width.
 
     Returns:
-        ``[B, *size]``; ``labels`` itself where nothing differs.
+        ``[B, *size]``; ``labels`` itself if the size is the same.
     """
     if labels.shape[1:] == torch.Size(size):
         return labels
@@ -186,14 +187,14 @@ def resize_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
-    """The mean over the valid positions of each sample; an image weighs the same however much of it is labelled.
+    """Return the mean over the valid positions of each sample, so that all images have the same weight.
 
     Args:
         values: ``[B, ...]``.
         valid: The same shape.
 
     Returns:
-        ``[B]``; zero where nothing is valid.
+        ``[B]``; zero if no position is valid.
     """
     if values.dim() == 1:
         return values
@@ -218,7 +219,7 @@ def kl_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int
 
 
 def require_maps(name: str, student: Tensor, teacher: Tensor) -> None:
-    """Refuses features that are not maps of the same positions.
+    """Refuse features that are not maps of the same positions.
 
     Args:
         name: The loss's name, for the message.

@@ -63,7 +63,7 @@ class BPKDLoss(SpotLoss):
         self.ignore_index = ignore_index
 
     def compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Compares two predictions.
+        """Compare two predictions.
 
         Args:
             student: Logits ``[B, K, H, W]``.

@@ -32,7 +32,7 @@ class CRDLoss(RelationalLoss):
     minimum = 1
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares the log-odds of both sides with the truth.
+        """Compare the log-odds of both sides with the truth.
 
         Args:
             student: ``[B, 1 + K]``, the student's embedding against the teacher's memory: first the pair that belongs

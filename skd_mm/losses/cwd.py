@@ -42,7 +42,7 @@ class CWDLoss(SpotLoss):
         self.temperature = temperature
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two feature maps, or dense logits.
+        """Compare two feature maps, or dense logits.
 
         Args:
             student: ``[B, C, H, W]``.

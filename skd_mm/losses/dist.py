@@ -56,7 +56,7 @@ class DISTLoss(RelationalLoss):
             self.minimum = 0  # an empty batch has an empty loss
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two predictions.
+        """Compare two predictions.
 
         Args:
             student: Logits ``[B, K, H, W]``, or ``[B, K]``.

@@ -15,8 +15,8 @@ class FTLoss(SpotLoss):
     ``L_b = mean over (H, W) of |Q(translator(f_S)) - Q(paraphraser(f_T))|`` with ``Q = vec(mean_c f^2) / ||·||_2``.
     Kim, Park and Kwak, arXiv 1802.04977, the factor transfer loss with p = 1, where the factors are normalised as a
     whole; the mean over the channels is that of SAKD (arXiv 2205.02399; table row FT, last stage, β = 200) and of the
-    code it is built on. The two networks are the connectors ``Translator`` and ``Paraphraser``; the latter learns to
-    reproduce the teacher's feature in a phase of its own and is frozen afterwards.
+    code it is built on. The two networks are the connectors ``Translator`` and ``Paraphraser``. A separate phase
+    trains the latter to reproduce the teacher's feature; then it is frozen.
 
     Example:
         >>> spots = [dict(student='backbone.layer4', loss=dict(type='FTLoss'),
@@ -26,11 +26,11 @@ class FTLoss(SpotLoss):
     same_shape = False
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two factors.
+        """Compare two factors.
 
         Args:
-            student: ``[B, C, H, W]``, behind the translator.
-            teacher: ``[B, C', H, W]``, behind the paraphraser.
+            student: ``[B, C, H, W]``, after the translator.
+            teacher: ``[B, C', H, W]``, after the paraphraser.
 
         Returns:
             ``[B]``.

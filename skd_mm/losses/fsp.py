@@ -26,7 +26,7 @@ class FSPLoss(SpotLoss):
     same_shape = False
 
     def compare(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:
-        """Compares two pairs of feature maps.
+        """Compare two pairs of feature maps.
 
         Args:
             student: ``[B, C_1, H, W]`` and ``[B, C_2, H', W']``, of two layers of the student.

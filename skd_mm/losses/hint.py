@@ -12,7 +12,7 @@ class MSELoss(SpotLoss):
     """Mean squared error, the loss of SKD's and SSKD's stages.
 
     ``L_b = mean over (C, H, W) of (f_S - f_T)^2``; SKD (arXiv 1911.06786), the stage loss, with the mean over the
-    batch taken by the distiller. Behind the connector ``ConvReg`` it is FitNets' hint loss (Romero et al., arXiv
+    batch taken by the distiller. After the connector ``ConvReg`` it is FitNets' hint loss (Romero et al., arXiv
     1412.6550, Eq. 3; SAKD's table: FitNet, at f2, β = 1). After ``Conv1x1(bias=False)`` at a segmentation head it is
     the feature term of CIRKD's FitNets baseline (arXiv 2204.06986, weight 10); after ``MaskedGenerator`` it is MGD's
     loss (arXiv 2205.01529, Eq. 4), which is a sum: its weight of 2e-5 needs ``reduction='sum'``.
@@ -36,7 +36,7 @@ class MSELoss(SpotLoss):
         self.reduction = reduction
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two features of the same shape.
+        """Compare two features of the same shape.
 
         Args:
             student: ``[B, ...]``.

@@ -48,7 +48,7 @@ class IFVDLoss(SpotLoss):
         self.ignore_index = ignore_index
 
     def compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Compares two feature maps.
+        """Compare two feature maps.
 
         Args:
             student: ``[B, C, H, W]``.

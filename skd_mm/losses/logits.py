@@ -52,7 +52,7 @@ class KDLoss(SpotLoss):
         self.standardise = standardise
 
     def compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Compares two predictions.
+        """Compare two predictions.
 
         Args:
             student: Logits ``[B, K]``, or ``[B, K, H, W]`` for dense predictions.
@@ -113,7 +113,7 @@ class DKDLoss(SpotLoss):
         self.ignore_index = ignore_index
 
     def compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Compares two predictions.
+        """Compare two predictions.
 
         Args:
             student: Logits ``[B, K]``, or ``[B, K, H, W]`` for dense predictions.

@@ -24,7 +24,7 @@ class NSTLoss(SpotLoss):
     same_shape = False
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two feature maps.
+        """Compare two feature maps.
 
         Args:
             student: ``[B, C, H, W]``.

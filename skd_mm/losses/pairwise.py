@@ -45,7 +45,7 @@ class SKDSPairwiseLoss(SpotLoss):
         self.detach_norm = detach_norm
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compares two feature maps.
+        """Compare two feature maps.
 
         Args:
             student: ``[B, C, H, W]``.

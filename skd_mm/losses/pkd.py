@@ -40,7 +40,7 @@ class PKDLoss(RelationalLoss):
             self.minimum = 0  # an empty batch has an empty loss
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two batches of feature maps.
+        """Compare two batches of feature maps.
 
         Args:
             student: ``[B, C, H, W]``.

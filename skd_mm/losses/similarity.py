@@ -24,7 +24,7 @@ class SPLoss(RelationalLoss):
     takes_selected = True
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two batches.
+        """Compare two batches.
 
         Args:
             student: ``[B, ...]``.
@@ -55,7 +55,7 @@ class PKTLoss(RelationalLoss):
     eps = 1e-7
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two batches.
+        """Compare two batches.
 
         Args:
             student: ``[B, ...]``.
@@ -97,10 +97,10 @@ class CCLoss(RelationalLoss):
     takes_selected = True
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two batches.
+        """Compare two batches.
 
         Args:
-            student: ``[B, D]``, in the order in which the samples stand in the batch.
+            student: ``[B, D]``, in the order of the batch.
             teacher: ``[B, D]``.
             selected: ``[B]``, True for the samples that are compared, which come first; all by default.
 
@@ -144,7 +144,7 @@ class RKDLoss(RelationalLoss):
         self.angle = angle
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two batches.
+        """Compare two batches.
 
         Args:
             student: ``[B, ...]``; memory grows with ``B^2`` times the size of a feature, and with ``B^3``.
@@ -171,7 +171,7 @@ def _similarity_rows(feature: Tensor) -> Tensor:
 def _distances_and_angles(feature: Tensor, selected: Tensor | None) -> tuple[Tensor, Tensor]:
     """``[B, ...]`` to mean-normed distances ``[B, B]`` and cosines ``[B, B, B]``, zero where not all are selected."""
     rows = feature.flatten(1)
-    # Differences, not inner products: those lose the distance of samples that lie close together.
+    # Differences, not inner products: those lose the distance of samples that are close together.
     difference = rows[None] - rows[:, None]
     if selected is not None:
         difference = difference.masked_fill(~_pairs(selected)[..., None], 0)

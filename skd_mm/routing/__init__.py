@@ -1,4 +1,4 @@
-"""Which samples are distilled at which spot: gates, and the policy that learns them (spot-adaptive distillation)."""
+"""Spot-adaptive distillation: gates, policy and router, which decide which samples are distilled at which spot."""
 
 from .gates import GATES, gated
 from .policy import Policy

@@ -1,4 +1,4 @@
-"""What a gate does to a spot: only the samples that it lets through are distilled."""
+"""Gates of spots: only the samples that a gate selects are distilled."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,16 +9,16 @@ from skd_mm.losses import Feature
 from skd_mm.utils import tree_map
 
 GATES = ('policy', 'always', 'never', 'random', 'anti')
-"""Who decides: the policy, nobody (all samples or none), chance, or the opposite of the policy."""
+"""Kinds of gates: by the policy, all samples, no sample, at random, or the opposite of the policy."""
 
 
 def gated(compare: Callable[..., Tensor], subset: bool, student: Feature, teacher: Feature,
           context: Mapping[str, Tensor] | None, gate: Tensor) -> Tensor:
-    """Compares two features for the samples that a gate lets through.
+    """Compare two features on the samples that a gate selects.
 
     The mean of the result is ``(|M| / B) · l(f_S[M], f_T[M])`` with the selected samples ``M`` and the mean loss ``l``
     of those, as SAKD (arXiv 2205.02399) gates every distiller. Connectors are applied before this: a BN in one of them
-    sees the whole batch. The host does not learn how many samples are selected, so it need not wait for the gate.
+    sees the whole batch. The number of selected samples stays on the device, so the host need not wait for it.
 
     Args:
         compare: The loss, a function of both features, the context and, if ``subset``, of a mask.

@@ -33,14 +33,14 @@ class Policy(nn.Module):
             self.linear.bias[::2] += teacher_bias
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Draws gates.
+        """Draw gates.
 
         Args:
             student: ``[B, C_S]``, the student's pooled feature.
             teacher: ``[B, C_T]``, the teacher's. Neither gets a gradient.
 
         Returns:
-            ``[B, spots]``, 1 where a sample takes the teacher's way, else 0.
+            ``[B, spots]``, 1 if a sample is distilled at a spot, else 0.
         """
         with torch.autocast(student.device.type, enabled=False):
             pooled = torch.cat([teacher, student], dim=1).detach()

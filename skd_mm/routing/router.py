@@ -26,37 +26,37 @@ _REDUCTIONS = ('sum', 'mean')
 
 @MODELS.register_module()
 class Router(nn.Module):
-    """Decides for every sample at which spots it is distilled, and learns to.
+    """Router that decides for every sample at which spots it is distilled.
 
     Spot-adaptive knowledge distillation (SAKD: Song et al., IEEE TIP 2022, arXiv 2205.02399). With ``gate='policy'`` a
-    :class:`Policy` opens or closes each spot's gate for each sample. The policy learns from a second, *multi-path* pass
-    through both networks, in which a sample goes on from a spot in the teacher where its gate is open and in the
-    student where it is closed, through adapters where it changes over: what classifies best that way is what is
-    distilled. The student learns from its own pass and the gated spots alone, the policy and the adapters from the
-    multi-path pass alone, in one backward pass and one step of one optimizer.
+    :class:`Policy` opens or closes each spot's gate for each sample. A second, *multi-path* pass through both networks
+    trains the policy: after a spot, a sample continues with the teacher's feature if its gate is open and with the
+    student's if it is closed; adapters translate between the two. The policy learns which path classifies best. The
+    student is trained by its own pass and the gated spots only, the policy and the adapters by the multi-path pass
+    only, in one backward pass and one step of one optimizer.
 
-    The spots are all of the model's, in the order of the forward, the last one at the logits. Policy and adapters are
-    in checkpoints, and not in an exported student. Give them their own learning rate by name::
+    All spots of the model are routed, in the order of the forward pass, and the last one must be at the logits. Policy
+    and adapters are saved in checkpoints but not exported. To set their learning rate, use their name::
 
         optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'router': dict(lr_mult=0.5, decay_mult=2)}))
 
-    Where predictions are dense (this project's extension, not in the paper) a gate is a whole image's, adapters are 1×1
-    convolutions with BN and ReLU, interpolated to their reference's size, and each decode head gets the list of stage
-    outputs of its own branch.
+    For dense predictions (an extension to the paper), there is one gate per image, adapters are 1×1 convolutions with
+    BN and ReLU, resized to the resolution of the reference, and each decode head gets the stage outputs of its own
+    branch.
 
     Args:
         gate: ``'policy'``; ``'always'`` or ``'never'`` distil all samples or none; ``'random'`` each with probability
-            ``keep``; ``'anti'`` those that the policy, which is trained as ever, does not choose. Only ``'policy'`` and
-            ``'anti'`` have something to learn and cost a multi-path pass. Defaults to ``'policy'``.
+            ``keep``; ``'anti'`` those that the policy, which is trained as usual, does not select. Only ``'policy'``
+            and ``'anti'`` train a policy and need a multi-path pass. Defaults to ``'policy'``.
         keep: With ``'random'``, the probability, one for all spots or by the name of the spot. Defaults to 0.5.
         tau: See :class:`Policy`. Defaults to 5.
         teacher_bias: See :class:`Policy`. Defaults to 0.
-        gamma: With the loss ``R`` of the multi-path pass and ``C`` of the student, ``R`` is multiplied by ``γ`` where
-            it is greater than ``C`` and divided by it where it is less. Defaults to 1.
+        gamma: With the loss ``R`` of the multi-path pass and ``C`` of the student, ``R`` is multiplied by ``γ`` if
+            it is greater than ``C``, and divided by it if it is less. Defaults to 1.
         keep_reduction: The hinge that keeps half of the batch at the logits: ``'sum'`` is
             ``max(0, B / 2 - Σ_b a_b)``, which grows with the batch; ``'mean'`` is ``64 · max(0, 1 / 2 - mean_b a_b)``,
             the same at the paper's batch of 64. Defaults to ``'sum'``, as in the authors' code.
-        policy_input: Names of the modules whose pooled outputs the policy sees, one for both networks or
+        policy_input: Names of the modules whose pooled outputs are the policy's input, one for both networks or
             ``dict(student=..., teacher=...)``. Defaults to a classifier's global pooling, or else to the last stage of
             the backbone.
         spots: Names of the spots; filled in by the distiller, like all below.
@@ -116,14 +116,14 @@ class Router(nn.Module):
         return self.gate in ('policy', 'anti')
 
     def draw(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Draws a batch's gates.
+        """Draw a batch's gates.
 
         Args:
-            student: ``[B, C_S, ...]``, what the policy sees of the student; pooled here.
-            teacher: ``[B, C_T, ...]``, and of the teacher.
+            student: ``[B, C_S, ...]``, the policy's input from the student; pooled here.
+            teacher: ``[B, C_T, ...]``, that from the teacher.
 
         Returns:
-            ``[B, spots]``, 1 where a sample's gate is open, else 0; with a gradient if there is a policy.
+            ``[B, spots]``, 1 if a sample's gate is open, else 0; with a gradient if there is a policy.
         """
         if self.learns:
             return self.policy(pooled(student), pooled(teacher))
@@ -131,10 +131,10 @@ class Router(nn.Module):
         return torch.bernoulli(open_.expand(len(student), len(self.spots)))
 
     def distilled(self, gates: Tensor) -> dict[str, Tensor]:
-        """Which samples are distilled at which spot.
+        """Return which samples are distilled at which spot.
 
         Args:
-            gates: What :meth:`draw` gave.
+            gates: The result of :meth:`draw`.
 
         Returns:
             ``[B]`` of booleans by the name of the spot.
@@ -144,11 +144,12 @@ class Router(nn.Module):
 
     def mix(self, gates: Tensor, student: Callable[[Sequence[Tensor]], Tensor],
             teacher: Callable[[Sequence[Tensor]], Tensor]) -> list[Tensor]:
-        """The multi-path pass.
+        """Run the multi-path pass.
 
-        At each spot ``u_T = (1 - a) φ(o_S) + a o_T`` and ``u_S = (1 - a) o_S + a ψ(o_T)`` go on, with the outputs ``o``
-        of both networks' stages and the adapters ``φ`` and ``ψ``; the logits are ``(1 - a) o_S + a o_T``. Blended and
-        never indexed, so that BN sees whole batches, and every adapter gets a gradient.
+        After each spot, both networks continue with ``u_T = (1 - a) φ(o_S) + a o_T`` and
+        ``u_S = (1 - a) o_S + a ψ(o_T)``, where ``o`` are the outputs of their stages and ``φ`` and ``ψ`` the adapters;
+        the logits are ``(1 - a) o_S + a o_T``. Features are blended and never indexed, so that BN gets whole batches
+        and every adapter gets a gradient.
 
         Args:
             gates: ``[B, spots]``.
@@ -156,7 +157,7 @@ class Router(nn.Module):
             teacher: The same for the teacher.
 
         Returns:
-            What goes on in the student at the end of each spot; the last one is the logits.
+            The student's mixed features at each spot; the last one is the logits.
         """
         to_student: list[Tensor] = []
         to_teacher: list[Tensor] = []
@@ -171,10 +172,10 @@ class Router(nn.Module):
         return to_student
 
     def losses(self, mixed: Tensor, own: Tensor, gates: Tensor) -> dict[str, Tensor]:
-        """What the policy and the adapters learn from.
+        """Return the losses of the policy and the adapters.
 
-        Over several processes ``R`` and ``C`` are compared by their means, and the hinge is that of the global batch
-        divided by the number of processes; the gradients are those of one process, behind the averaging.
+        With several processes, ``R`` and ``C`` are compared by their means, and the hinge is that of the global batch
+        divided by the number of processes. After averaging, the gradients equal those of one process.
 
         Args:
             mixed: ``R``, the task loss of the multi-path pass.
@@ -208,7 +209,7 @@ def _blend(gate: Tensor, closed: Tensor, open_: Tensor) -> Tensor:
 
 
 def _adapter(spot: str, feature: Tensor, reference: Tensor, dense: bool) -> nn.ModuleList:
-    """From one network's feature to what the other goes on from."""
+    """Build an adapter from one network's feature to the other's."""
     if feature.dim() != reference.dim() or feature.dim() not in (2, 3, 4):
         raise ValueError(f'model.router: no adapter leads from {list(feature.shape[1:])} to '
                          f'{list(reference.shape[1:])} at the spot {spot!r}')

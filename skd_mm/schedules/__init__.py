@@ -1,4 +1,4 @@
-"""When it is distilled: phases as data, and the recipes that build them. Knows no Runner and no model."""
+"""When to distil: phases as data, and the recipes that build them. Independent of Runner and model."""
 
 from .baselines import FitNets, NoTeacher, Simultaneous
 from .cache import CacheSettings

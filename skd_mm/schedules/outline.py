@@ -1,4 +1,4 @@
-"""What a recipe knows of a student: its stages, and the spots at each."""
+"""Outline of a student for recipes: its stages and their spots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -15,24 +15,24 @@ class Phase:
 
     Attributes:
         name: Its name in logs, file names and errors; unique in its schedule.
-        train: Names of stages or modules of the student that learn; ``['all']`` for the whole student, or all up to
-            the last active spot where the task loss is off. Everything else stays bit-identical.
+        train: Names of the student's stages or modules to train; ``['all']`` for the whole student, or everything up to
+            the last active spot if the task loss is off. Everything else stays bit-identical.
         spots: The active spots and the weight of each one's loss. A list means weight 1.
-        task: Weight of the student's own losses; 0 turns them, and all that only they need, off.
+        task: Weight of the student's own losses; 0 turns off these losses and everything that only they need.
         epochs: Length in epochs; exactly one of ``epochs`` and ``iters`` is set.
         iters: Length in iterations.
-        fraction: Share of the training set that it sees, in (0, 1].
-        optim_wrapper: What differs from the config's ``optim_wrapper``; merged into it like an inherited config.
-        param_scheduler: Used instead of the config's ``param_scheduler`` if not None. Begins, ends and periods are
+        fraction: Fraction of the training set to use, in (0, 1].
+        optim_wrapper: Changes to the config's ``optim_wrapper``, merged into it like an inherited config.
+        param_scheduler: Replaces the config's ``param_scheduler`` if not None. Its ``begin``, ``end`` and periods are
             counted from the phase's start.
-        handover: Which of the previous phase's checkpoints it starts from: ``'best'`` by that phase's measure or
-            ``'last'``. The first phase starts from the initial weights.
-        val_interval: Epochs (iterations, if the length is given so) between validations; None validates at the end
-            only, which every phase does.
-        frozen_bn: ``'eval'``: BN outside ``train`` keeps its statistics. ``'train'``: they drift, as in the code
-            behind SKD's published numbers (the parameters are frozen all the same).
-        optimizer_params: ``'trainable'`` or ``'all'``: what the optimizer holds. ``'all'`` is what SKD's published
-            code does; nothing but the trainable ones gets a gradient either way.
+        handover: Checkpoint of the previous phase to start from: ``'best'`` by that phase's metric, or ``'last'``. The
+            first phase starts from the initial weights.
+        val_interval: Epochs between validations, or iterations if ``iters`` is set. None validates at the end of the
+            phase only; every phase is validated there.
+        frozen_bn: ``'eval'`` keeps the statistics of BN outside ``train``. ``'train'`` updates them, as in the code of
+            SKD's published numbers; the parameters are frozen nevertheless.
+        optimizer_params: Parameters that the optimizer holds, ``'trainable'`` or ``'all'``. SKD's published code uses
+            ``'all'``. In both cases, only trainable parameters get a gradient.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Phase:
     optimizer_params: str = 'trainable'
 
     def __post_init__(self) -> None:
-        """Checks every value that can be checked without a model."""
+        """Check every value that can be checked without a model."""
         where = f'phase {self.name!r}'
         if not isinstance(self.spots, dict):
             self.spots = dict.fromkeys(self.spots, 1.0)
@@ -97,7 +97,7 @@ def with_length(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_names(kind: str, names: Sequence[str], choices: Sequence[str], where: str) -> None:
-    """Refuses names that do not exist.
+    """Refuse names that do not exist.
 
     Args:
         kind: What the names name, for the message.

@@ -15,23 +15,23 @@ Ramp = float | Sequence[float]
 
 @RECIPES.register_module()
 class Progressive(Recipe):
-    """One phase a stage, each on a mixture of the stage's spot, soft labels and the ground truth; this project's own.
+    """One phase per stage, each with a mixture of the stage's spot, soft labels and the ground truth; not from a paper.
 
-    Phase *k* trains stage *k* and, where soft labels or the ground truth are in its loss, what lies behind it; the
-    stages before it are fixed. Its loss is ``spot_k · MSE(spot k) + soft_k · KL(logits) + task_k · CE`` (or whatever
-    losses the spots have). The last phase trains what lies behind the last stage, without a spot of its own. Each of
-    the weights, and the share of the images, may differ from phase to phase.
+    Phase *k* trains stage *k* and, if its loss includes soft labels or the ground truth, all later stages. Earlier
+    stages are frozen. Its loss is ``spot_k · MSE(spot k) + soft_k · KL(logits) + task_k · CE`` (or the
+    losses of the spots). The last phase trains everything after the last stage. The weights and the fraction of the
+    images may differ between phases.
 
     With ``spot=1``, ``soft_labels=0`` and ``task=[0, …, 0, 1]`` it is :class:`Stagewise`.
 
     Args:
         logits: Name of the last spot, which compares the logits; its loss should be a ``KDLoss``, which has the
             temperature.
-        spot: Weight of the loss at the stage's own spot: a number for all phases; a list of two, for the first and
-            the last phase with a line between them; or a list of one number a phase. Defaults to 1.
-        soft_labels: The same for the loss at the logits. Defaults to a line from 0 to 1.
-        task: The same for the task loss. Defaults to a line from 0 to 1.
-        fraction: The same for the share of the training images, in (0, 1]. Defaults to 1.
+        spot: Weight of the loss at the stage's spot: one number for all phases; a list of two numbers for the first
+            and the last phase, with linear interpolation; or a list of one number per phase. Defaults to 1.
+        soft_labels: The same for the loss at the logits. Defaults to (0, 1).
+        task: The same for the task loss. Defaults to (0, 1).
+        fraction: The same for the fraction of the training images, in (0, 1]. Defaults to 1.
         **kwargs: As for :class:`Recipe`.
 
     Raises:
@@ -49,7 +49,7 @@ class Progressive(Recipe):
         self.ramps = dict(spot=spot, soft_labels=soft_labels, task=task, fraction=fraction)
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """One phase a stage, the logits' own last."""
+        """Return one phase per stage, that of the logits last."""
         cut = list(stages[:-1])
         known = spots_of(stages)
         check_names('spot', [self.logits], known, f'{self.where}, `logits`')
@@ -72,7 +72,7 @@ class Progressive(Recipe):
         return phases
 
     def _values(self, name: str, ramp: Ramp, count: int) -> list[float]:
-        """One value a phase."""
+        """Return one value per phase."""
         values = [ramp] * count if isinstance(ramp, int | float) else list(ramp)
         if len(values) == 2 and count > 2:
             first, last = values

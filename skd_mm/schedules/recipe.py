@@ -13,20 +13,20 @@ from .phase import Phase, check_names, with_length
 
 
 class Recipe:
-    """Makes an ordered list of phases from the names of a student's stages.
+    """Base class of recipes, which build the phases of a schedule from a student's stages.
 
-    A subclass implements :meth:`build`; this class gives every phase the values that the phases have in common and
-    applies the overrides of single phases.
+    Subclasses implement :meth:`build`. This class adds the settings that all phases share, and applies the overrides of
+    single phases.
 
     Args:
         phase_epochs: Length of every phase in epochs of its data fraction.
         phase_iters: Length of every phase in iterations, instead of ``phase_epochs``.
-        fraction: Share of the training set that all phases see, in (0, 1]. Defaults to 1.
+        fraction: Fraction of the training set to use in all phases, in (0, 1]. Defaults to 1.
         fraction_seed: Seed of the one permutation whose prefixes are the fractions. Defaults to 0.
-        cache: GiB of memory in which each phase may keep features that do not change within it, or a dict with more
-            settings, see :class:`CacheSettings`. 0 (the default) computes them anew for every batch.
-        overrides: Values of single phases, by the phase's name: attributes of :class:`Phase`.
-        **common: Further attributes of :class:`Phase` that hold in every phase (``val_interval``, ``handover`` …).
+        cache: GiB of memory in which each phase may keep features that do not change during the phase, or a dict with
+            more settings, see :class:`CacheSettings`. 0 (the default) recomputes them for every batch.
+        overrides: Settings of single phases by name: attributes of :class:`Phase`.
+        **common: Other attributes of :class:`Phase` for all phases (``val_interval``, ``handover`` …).
 
     Raises:
         ValueError: An argument is no attribute of a phase, or an override names no phase.
@@ -54,7 +54,7 @@ class Recipe:
         self.overrides = dict(overrides or {})
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """Makes the phases; implemented by each recipe.
+        """Build the phases; implemented by each recipe.
 
         Args:
             stages: The student's stages in the order of its forward pass, the task head last, with their spots.
@@ -65,12 +65,12 @@ class Recipe:
         raise NotImplementedError
 
     def phase(self, name: str, train: str | Sequence[str], **values: Any) -> Phase:
-        """A phase with the values that all phases have in common, and then its own."""
+        """Return a phase with the settings of all phases and its own."""
         return Phase(name=name, train=train, **{**self.common, **with_length(values)})
 
     def phases(self, stages: Sequence[str | Mapping[str, Any] | StageOutline],
                spots: Sequence[str] | None = None) -> list[Phase]:
-        """The schedule for a student.
+        """Return the schedule for a student.
 
         Args:
             stages: The student's stages in the order of its forward pass, the task head last. A name stands for a stage
@@ -104,7 +104,7 @@ class Phases(Recipe):
     """A schedule written out phase by phase.
 
     Args:
-        phases: One dict a phase, with the attributes of :class:`Phase`; what it leaves out comes from the recipe.
+        phases: One dict per phase, with the attributes of :class:`Phase`; others are those of the recipe.
         **kwargs: As for :class:`Recipe`.
 
     Example:
@@ -120,7 +120,7 @@ class Phases(Recipe):
         self.cfgs = [dict(cfg) for cfg in phases]
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """The phases as they are written."""
+        """Return the phases as they are written."""
         built = []
         for i, cfg in enumerate(self.cfgs):
             where = f'{self.where}, phases[{i}]'

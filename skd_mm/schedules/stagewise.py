@@ -12,15 +12,15 @@ from .recipe import Recipe
 
 @RECIPES.register_module()
 class Stagewise(Recipe):
-    """One phase a stage, from the input to the output, then the task head (SKD, section 1 of its algorithm).
+    """One phase per stage, from the input to the output, then the task head (SKD, section 1 of its algorithm).
 
-    Phase *k* trains the stage behind spot *k - 1* on the loss of spot *k* alone, without labels; everything before it
-    is frozen. The last phase trains the task head on the ground truth alone, without a teacher. Each phase has a
+    Phase *k* trains stage *k* on the losses of its spots alone, without labels; all earlier stages are
+    frozen. The last phase trains the task head on the ground truth alone, without a teacher. Each phase has a
     fresh optimizer and starts from the previous one's best checkpoint.
 
     Args:
         head: Attributes of the last phase that differ, for example ``dict(train=['decode_head.conv_seg'])``. By
-            default it trains all that lies behind the last spot.
+            default, it trains everything after the last spot.
         **kwargs: As for :class:`Recipe`.
 
     Example:
@@ -33,7 +33,7 @@ class Stagewise(Recipe):
             self.overrides['task_head'] = {**self.overrides.get('task_head', {}), **head}
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """One phase a stage."""
+        """Return one phase per stage."""
         if len(stages) < 2:
             raise ValueError(f'{self.where}: the model has no spots to walk along; name them in `model.spots`')
         head = stages[-1].name
@@ -43,11 +43,11 @@ class Stagewise(Recipe):
 
 @RECIPES.register_module()
 class BackboneFirst(Recipe):
-    """The backbone stage by stage, then all the rest at once on the task loss (SSKD, arXiv 1812.01819).
+    """The backbone stage by stage, then everything else on the task loss (SSKD, arXiv 1812.01819).
 
-    Phase *k* trains the backbone's stage *k* (with its connector) on the loss of its spot alone, without labels; the
-    stages before it are fixed. Then the backbone is fixed, and what lies behind it learns from the ground truth alone.
-    Spots outside the backbone are not used. What is left open by the paper is this project's choice: "SSKD, our
+    Phase *k* trains the backbone's stage *k* and its connectors on the losses of its spots alone, without labels; all
+    earlier stages are frozen. The last phase freezes the backbone and trains everything after it on the ground truth
+    alone. Spots outside the backbone are not used. The paper does not specify all settings; ours are called "SSKD, our
     settings".
 
     Args:
@@ -64,7 +64,7 @@ class BackboneFirst(Recipe):
             self.overrides['task_head'] = {**self.overrides.get('task_head', {}), **head}
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """One phase a stage of the backbone, and one for the rest."""
+        """Return one phase per stage of the backbone, and one for the rest."""
         backbone = [stage for stage in stages[:-1] if stage.in_backbone]
         if not backbone:
             raise ValueError(f"{self.where}: the model has no spot in its backbone; `model.spots='backbone'` puts one "

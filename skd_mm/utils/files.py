@@ -11,7 +11,7 @@ from typing import Any
 
 
 def atomic_replace(tmp: Path, path: Path) -> None:
-    """Gives a finished file its name, behind a sync of its content and before one of its folder.
+    """Sync a finished file, rename it, and sync its folder.
 
     Args:
         tmp: The file.
@@ -48,7 +48,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes numbers to a file, in folders that are made where they are missing.
+    """Write numbers to a file, and create missing folders.
 
     Args:
         path: The file.

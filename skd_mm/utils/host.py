@@ -33,7 +33,7 @@ class HostCopy:
         return self  # an event cannot be copied, and the value does not change
 
     def read(self) -> Tensor:
-        """Returns the tensor on the CPU."""
+        """Return the tensor on the CPU."""
         if self._event is not None:
             self._event.synchronize()
             self._event = None
@@ -51,7 +51,7 @@ class DeferredChecks:
         self._pending: list[tuple[HostCopy, str]] = []
 
     def require(self, holds: Tensor, value: Tensor, message: str) -> None:
-        """Requires a condition.
+        """Require a condition.
 
         Args:
             holds: A boolean, ``[]``.
@@ -67,7 +67,7 @@ class DeferredChecks:
             self.check()
 
     def check(self) -> None:
-        """Reads what has been required before.
+        """Read what has been required before.
 
         Raises:
             ValueError: A condition did not hold.
@@ -80,7 +80,7 @@ class DeferredChecks:
 
 
 def to_device(values: Sequence[int | float] | Sequence[bool], device: torch.device) -> Tensor:
-    """Copies numbers to a device without waiting for it.
+    """Copy numbers to a device without waiting for it.
 
     ``torch.tensor(values, device=device)`` waits until an accelerator has done all that is queued.
 

@@ -17,7 +17,7 @@ def tree_leaves(value: Any) -> list[Tensor]:
 
 
 def tree_map(function: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function to the tensors in nests of lists, tuples, dicts and data samples that are alike.
+    """Apply a function to the tensors in pytrees of the same structure.
 
     Args:
         function: Takes one tensor of each nest.

@@ -24,7 +24,7 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Sets the state of Python's, NumPy's and PyTorch's global generators (on all devices).
+    """Set the state of Python's, NumPy's and PyTorch's global generators (on all devices).
 
     Args:
         seed: In [0, 2**32).

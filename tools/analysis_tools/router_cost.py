@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Times and prints."""
+    """Run the measurement and print the results."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
     import torch

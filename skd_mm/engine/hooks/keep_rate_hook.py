@@ -24,7 +24,7 @@ class KeepRateHook(Hook):
 
     @master_only
     def after_phase(self, runner: Any) -> None:
-        """Draws what has been logged so far."""
+        """Draw what has been logged so far."""
         try:
             plot_keep_rates(read_run(runner.work_dir), Path(runner.work_dir) / 'keep_rates.png')
         except (OSError, ValueError) as error:

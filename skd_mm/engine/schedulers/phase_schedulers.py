@@ -22,7 +22,7 @@ _VALUES = ('eta_max', 'eta_min', 'min_value')
 
 def schedulers_of_phase(cfgs: Mapping[str, Any] | Sequence[Mapping[str, Any]], phase: Phase, iterations: int,
                         epochs: int, lr_ratio: float = 1.0) -> list[dict[str, Any]]:
-    """Adapts the configs of parameter schedulers to a phase.
+    """Adapt the configs of parameter schedulers to a phase.
 
     A missing ``end``, or a length that is ``'phase'``, means the end of the phase; so does a missing ``total_steps`` of
     OneCycle. ``ReduceOnPlateau`` schedulers monitor the spot loss in a phase without a task loss, where there is no
@@ -52,7 +52,7 @@ def schedulers_of_phase(cfgs: Mapping[str, Any] | Sequence[Mapping[str, Any]], p
 
 
 def misfits(cfgs: Mapping[str, Any] | Sequence[Mapping[str, Any]], iterations: int, epochs: int) -> Iterator[str]:
-    """Finds lengths in the configs of parameter schedulers that exceed a phase.
+    """Find lengths in the configs of parameter schedulers that exceed a phase.
 
     Args:
         cfgs: The configs, or one of them.
@@ -75,7 +75,7 @@ def misfits(cfgs: Mapping[str, Any] | Sequence[Mapping[str, Any]], iterations: i
 
 
 def build_schedulers(cfgs: Sequence[Mapping[str, Any]], optim_wrapper: Any, epoch_length: int) -> list[Any]:
-    """Builds parameter schedulers.
+    """Build parameter schedulers.
 
     Args:
         cfgs: What :func:`schedulers_of_phase` returned.
