@@ -23,7 +23,7 @@ class ClassQueues(nn.Module):
     class these are. That is a mistake with an effect on the published numbers: ``faulty_sampling=True`` repeats it.
 
     All state is in buffers, so a resumed run goes on exactly. They are large: ``4 · num_classes · dim · (pixel_slots +
-    region_slots)`` bytes, 430 MiB for 19 classes and dim 256, 3.1 GiB for 150; ``half=True`` halves that. The queues
+    region_slots)`` bytes, 408 MiB for 19 classes and dim 256, 3.1 GiB for 150; ``half=True`` halves that. The queues
     of all processes stay equal, as each process draws from its own images and gets what the others have drawn. In eval
     mode nothing is remembered, and the first slots are compared with.
 
