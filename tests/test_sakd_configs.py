@@ -14,7 +14,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 GRID = sorted(path.stem for path in (CONFIGS / 'sakd/cifar100').glob('*.py'))
 PAIRS = {  # as sakd.md has them: f1..fn of the student, and whether the policy begins with the teacher
     'resnet56_resnet20': ([16, 32, 64], 10), 'resnet110_resnet32': ([16, 32, 64], 10),
-    'resnet32x4_resnet8x4': ([64, 128, 256], 10), 'vgg13bn_vgg8bn': ([128, 256, 512, 512], 10),
+    'resnet32x4_resnet8x4': ([64, 128, 256], 10), 'resnet32x4_resnet32': ([16, 32, 64], 10),
+    'vgg13bn_vgg8bn': ([128, 256, 512, 512], 10),
     'wrn-40-2_wrn-16-2': ([32, 64, 128], 10), 'vgg13bn_mobilenet-v2-1x': ([24, 32, 96, 320], 0),
     'resnet50_mobilenet-v2-1x': ([24, 32, 96, 320], 0), 'resnet50_vgg8bn': ([128, 256, 512, 512], 0),
     'resnet32x4_shufflenet-v1-1x': ([240, 480, 960], 0), 'wrn-40-2_shufflenet-v1-1x': ([240, 480, 960], 0)}
@@ -27,13 +28,17 @@ BUILT = [*(('at', pair) for pair in PAIRS),
          *((method, 'resnet50_mobilenet-v2-1x') for method in DISTILLERS if method not in ('at', 'fsp'))]
 
 
-def stem(method, pair):
-    return f'sakd-{method}_{pair}_1xb64-240e_cifar100'
+BATCHES_OF_32 = [('nst', 'resnet50_mobilenet-v2-1x'), ('nst', 'wrn-40-2_shufflenet-v1-1x')]
+
+
+def stem(method, pair, batch=64):
+    return f'sakd-{method}_{pair}_1xb{batch}-240e_cifar100'
 
 
 def test_the_grid_is_whole():
+    unequal = {pair for pair, (_, bias) in PAIRS.items() if not bias} | {'resnet32x4_resnet32'}
     assert set(GRID) == {stem(method, pair) for pair in PAIRS for method in DISTILLERS
-                         if method != 'fsp' or PAIRS[pair][1]}
+                         if method != 'fsp' or pair not in unequal} | {stem(*pair, 32) for pair in BATCHES_OF_32}
 
 
 @pytest.mark.parametrize('name', GRID)
@@ -50,6 +55,7 @@ def test_a_config_of_the_grid_is_its_pair_and_its_distiller(name):
     assert cfg.model.student.cfg == f'configs/students/{student}_cifar100.py'
     assert cfg.optim_wrapper.optimizer.lr == (.01 if 'net-v' in student else .05)
     assert ('prepare' in cfg.schedule) == (method == 'ft')
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == (32 if '1xb32' in name else 64)
 
 
 @pytest.mark.parametrize(('method', 'pair'), [
