@@ -1,4 +1,4 @@
-"""The step: teacher + student + spots -> losses."""
+"""The training step: teacher, student and spots to losses."""
 
 from .distiller import Distiller
 from .networks import build_network, load_weights

@@ -1,4 +1,4 @@
-"""What is active in a phase: one immutable object, and the one rule that makes it."""
+"""The active parts of a phase: an immutable object, and the rule that determines it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ SpotLike = Spot | Reconstruction | Adversary
 
 @dataclass(frozen=True)
 class ActivePhase:
-    """What a phase trains and computes.
+    """The trained and computed parts of a phase.
 
     Attributes:
         task: Weight of the student's own losses; 0 if they are off.
         spots: The active spots, with the weights of their losses.
-        discriminators: The active discriminators, with the weights of what the student learns from them.
+        discriminators: The active discriminators, with the weights of the student's losses on them.
         parameters: Names of the student's parameters that are trained.
         frozen_modules: Paths of the student's largest modules outside of what is trained; they are in eval mode.
         frozen_bn: ``'train'`` if the statistics of BN in them drift all the same.
-        plan: What is needed of both networks.
+        plan: The features and modules of both networks that are needed.
         routed: Whether the router decides which samples are distilled.
         multi_path: Whether the router is trained, by a second pass through both networks.
         uncacheable: Why features cannot be cached in this phase; None if they can.
@@ -125,7 +125,7 @@ class PhaseResolver:
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
 
         Returns:
-            What is active.
+            The active parts.
 
         Raises:
             KeyError: A name does not exist; the closest ones are given.
@@ -136,7 +136,7 @@ class PhaseResolver:
         terms = self._terms(dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0))
         paths = self.train_paths(train)
         compared = tuple((spot, weight) for spot, weight in terms if not isinstance(spot, Adversary))
-        # Without the task there is nothing that a policy could learn from, and no use in an untrained one.
+        # Without the task, a policy cannot be trained, and an untrained one is useless.
         routed = self.router is not None and bool(task) and any(isinstance(spot, Spot) for spot, _ in compared)
         multi_path = routed and self.router is not None and self.router.learns
         prefix, again = self._frozen_prefix(paths)
@@ -227,7 +227,7 @@ class PhaseResolver:
         return frozenset(named - unreached)
 
     def _check_reached(self, train: Sequence[str], unreached: set[str], reached: set[str], task: bool) -> None:
-        """Refuse names that no loss reaches. Parameters that nothing in the network uses are only left out."""
+        """Refuse names that no loss reaches. Parameters that the network does not use are only omitted."""
         for name in train:
             paths = self._paths(name)
             own = {parameter for parameter in self.learnable if is_within(parameter, paths)}

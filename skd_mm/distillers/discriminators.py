@@ -1,4 +1,4 @@
-"""The adversarial term of a spot: a discriminator, and the two who play against each other."""
+"""The adversarial term of a spot: a discriminator, its loss and the student's loss."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from .spot import Modules, Spot
 
 
 class DiscriminatorInput(NamedTuple):
-    """What a discriminator judges.
+    """Input of a discriminator.
 
     Attributes:
-        student: ``[B, K]`` or ``[B, K, H, W]``, the student's prediction, with its graph; ``[B, K, P]`` where a sample
-            of the pixels is judged.
+        student: ``[B, K]`` or ``[B, K, H, W]``, the student's prediction, with its graph; ``[B, K, P]`` for a
+            subset of the pixels.
         teacher: The same of the teacher.
         labels: ``[B]``, ``[B, H, W]`` or ``[B, P]``; None for a discriminator that does not know them.
         valid: The same shape; False for pixels that do not count.
@@ -33,7 +33,7 @@ class DiscriminatorInput(NamedTuple):
 
 
 class Adversary:
-    """A spot's other half: the student learns to give what the discriminator takes for the teacher's.
+    """The adversarial term of a spot: the student is trained to predict what the discriminator takes for the teacher's.
 
     With ``D`` the log-odds for the teacher, ``p`` predictions softened at the temperature of the spot's loss:
     ``L_S = softplus(-D(p_S, y))`` for the student and ``L_D = softplus(-D(p_T, y)) + softplus(D(p_S, y))`` for the
@@ -63,11 +63,11 @@ class Adversary:
         return self.spot.discriminator
 
     def enable_grad(self) -> None:
-        """Lets learn what learns where this is active."""
+        """Enable gradients of the parameters that are trained if this is active."""
         self.discriminator.requires_grad_(True)
 
     def case(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor]) -> DiscriminatorInput:
-        """Makes predictions of logits.
+        """Make predictions of logits.
 
         Args:
             student: ``[B, K]`` or ``[B, K, H, W]``, the student's logits.
@@ -110,7 +110,7 @@ class Adversary:
             return mean_of_valid(F.softplus(-self._fixed(case.student, case.labels)), case.valid)
 
     def _fixed(self, *inputs: Tensor) -> Tensor:
-        """What the discriminator returns, with a gradient for its inputs alone."""
+        """Return the output of the discriminator, with gradients for its inputs only."""
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         return functional_call(self.discriminator, fixed, inputs)
 
@@ -133,7 +133,7 @@ class LogitAdversary(Adversary):
         self.needs = set()
 
     def case(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor]) -> DiscriminatorInput:
-        """Brings logits together.
+        """Bring logits together.
 
         Args:
             student: ``[B, K, H, W]``, the student's logits.
@@ -184,7 +184,7 @@ def _drawn(count: int, sides: Sequence[Tensor], labels: Tensor, valid: Tensor) -
 
 
 class Discriminators(nn.Module):
-    """The discriminators that learn in a phase, as one model: it has its own optimizer and data-parallel wrapper.
+    """The trained discriminators of a phase, as one model with its own optimizer and data-parallel wrapper.
 
     Args:
         adversaries: Those that are active.

@@ -30,8 +30,8 @@ from .validation import validation_losses
 class Distiller(PhasedModel):
     """Teacher, student and spots as one model that any MMEngine runner trains.
 
-    What is compared is fixed here. :meth:`activate` chooses by name which of it is active and which part of the student
-    is trained; until it is called, the whole student is trained on its own losses and all spots.
+    All comparisons are defined here. :meth:`activate` selects by name which of them are active and which part of the
+    student is trained; until it is called, the whole student is trained on its own losses and all spots.
 
     Only what is active is computed: the forward pass stops after the last active spot, the teacher is not run if no
     spot is active, and a frozen prefix builds no graph. The teacher is not among the distiller's modules: it is in no
@@ -44,7 +44,7 @@ class Distiller(PhasedModel):
             the statistics of the batch, as SKD's published segmentation code does (its running statistics stay as they
             are). None if nothing is distilled.
         spots: Module names, or dicts with the arguments of :class:`Spot`; ``'backbone'`` for one spot at the end of
-            each of the backbone's own stages, with connectors as needed. Several spots may stand at one module. See
+            each of the backbone's own stages, with connectors as needed. Several spots may be at one module. See
             :func:`skd_mm.distillers.spot_configs.spot_configs` for ``stage`` and for several losses. The ends of stages
             can be given as ``student=dict(backbone_stages=['backbone.layer1', ...])``, and likewise for the teacher.
         router: Config of a :class:`skd_mm.routing.Router`. In phases with the task loss and a spot, it decides which
@@ -200,7 +200,7 @@ class Distiller(PhasedModel):
         """Add up the losses of a step, see MMEngine's ``BaseModel``.
 
         Args:
-            losses: What :meth:`loss` returned.
+            losses: The result of :meth:`loss`.
 
         Returns:
             Their sum, and what is logged.

@@ -13,13 +13,13 @@ _NO_PIXEL = 1e6
 class TeacherInput(nn.Module):
     """Turns the student's normalised images into those that the teacher was trained on.
 
-    Padding, batch augmentation and the channel order are done once, by the student's own preprocessor, so that a
-    student is fed exactly as it would be without a distiller. Both normalisations are affine, and so is the step from
-    one to the other; with the same mean, std and channel order the very same tensor is handed on.
+    The student's own preprocessor pads and augments the batch once, so that the student's input is the same as without
+    a distiller. Both normalisations are affine, and so is the step from one to the other. With the same mean, std and
+    channel order, the same tensor is returned.
 
     Args:
         student: The student's data preprocessor.
-        teacher: The teacher's; None where the teacher looks at no images.
+        teacher: The teacher's; None if the teacher reads no images.
 
     Raises:
         RuntimeError: Their means and deviations are not of the same number of channels.
@@ -52,7 +52,7 @@ class TeacherInput(nn.Module):
             data_samples: The samples, whose padding is set to the teacher's value.
 
         Returns:
-            ``[B, C, H, W]``, normalised for the teacher; ``inputs`` itself where nothing differs.
+            ``[B, C, H, W]``, normalised for the teacher; ``inputs`` itself if nothing differs.
         """
         if not self.same:
             inputs = inputs * self.scale.to(inputs) + self.shift.to(inputs)
@@ -88,7 +88,7 @@ def _pad_value(preprocessor: Any) -> float:
 
 
 def _padding(sample: Any, image: Tensor) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom: as mmsegmentation notes it, or what the image has more than its sample says."""
+    """Return left, right, top and bottom padding, from the sample or from the difference of the sizes."""
     noted = sample.metainfo.get('padding_size', sample.metainfo.get('img_padding_size'))
     if noted is not None:
         return tuple(noted)

@@ -32,7 +32,7 @@ class LossCheck:
         self._failures: dict[tuple[str, ...], int] = {}
 
     def __call__(self, total: Tensor, logged: Mapping[str, Tensor]) -> None:
-        """Checks a loss now, or in its backward pass if it is on an accelerator.
+        """Check a loss now, or in its backward pass if it is on an accelerator.
 
         Args:
             total: The loss.

@@ -27,7 +27,7 @@ PARTS = ('data_preprocessor', 'backbone', 'neck', 'decode_head', 'auxiliary_head
 
 
 def find_config(path: str) -> str:
-    """Finds a config by its path.
+    """Find a config by its path.
 
     Args:
         path: A path from the working directory, or from the root of skd_mm (its checkout, or what ``mim`` installed),
@@ -75,7 +75,7 @@ def read_config(path: str) -> Config:
 
 
 def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str | None]:
-    """The model config behind ``model.student`` or ``model.teacher``.
+    """Return the model config that ``model.student`` or ``model.teacher`` refers to.
 
     Args:
         cfg: Either a model config (with ``type``), or ``dict(cfg=..., checkpoint=..., options=...)`` with the path
@@ -114,12 +114,12 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
 
 
 def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[str, Any] | None = None) -> nn.Module:
-    """Builds a network, with random weights.
+    """Build a network, with random weights.
 
     Args:
         cfg: See :func:`network_config`.
         role: ``'student'`` or ``'teacher'``, for messages.
-        data_preprocessor: Used where the model's config has none.
+        data_preprocessor: Used if the model's config has none.
 
     Returns:
         The model.
@@ -155,7 +155,7 @@ def _part_at_fault(cfg: Mapping[str, Any]) -> str:
 
 
 def find_checkpoint(pattern: str, role: str) -> str:
-    """Finds a checkpoint file.
+    """Find a checkpoint file.
 
     Args:
         pattern: A path, a pattern like ``work_dirs/x/best_mIoU_*.pth`` (the newest match is taken), or a URL, which is
@@ -182,7 +182,7 @@ def find_checkpoint(pattern: str, role: str) -> str:
 
 
 def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
-    """Loads a checkpoint completely or not at all.
+    """Load a checkpoint completely or not at all.
 
     In a distributed run all processes must call it: rank 0 resolves a pattern for all of them.
 

@@ -29,7 +29,7 @@ class PhasedModel(BaseModel):
         stage_spots: The names of the spots at each stage, by its name.
         resolver: Resolves what is active.
         pair: Runs both networks.
-        active: What is active.
+        active: The active parts.
     """
 
     student: nn.Module

@@ -1,4 +1,4 @@
-"""What a distiller learns of its networks when it is built: it runs each of them on zeros and looks."""
+"""Probing networks when a distiller is built: each of them runs once on zeros."""
 
 import logging
 import math
@@ -27,19 +27,19 @@ from .spot import module_names
 
 def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any],
           names: Collection[str] = ()) -> Any:
-    """Looks at a network while it runs on zeros, in eval mode.
+    """Inspect a network while it runs on zeros, in eval mode.
 
     Args:
-        network: The network; its modes are afterwards what they were.
+        network: The network; its modes are restored.
         shape: ``(C, H, W)`` of the zeros.
-        look: Is given what runs the network.
-        names: Names of the modules that are looked at; auxiliary heads run only for these.
+        look: Function of a callable that runs the network.
+        names: Names of the inspected modules; auxiliary heads run only for these.
 
     Returns:
-        What ``look`` returned.
+        The result of ``look``.
 
     Raises:
-        KeyError: A module was asked for that the network does not have.
+        KeyError: The network does not have a requested module.
         ValueError: It could not be run.
     """
     try:
@@ -70,7 +70,7 @@ def split_at(network: FeatureExtractor, shape: Sequence[int], cuts: Sequence[str
 
 
 def features_at(network: FeatureExtractor, shape: Sequence[int], modules: Collection[str]) -> dict[str, Tensor]:
-    """Examples of the features at the named modules, which may lie in any order.
+    """Return examples of the features at the named modules, which may be in any order.
 
     Args:
         network: The network.
@@ -111,12 +111,12 @@ def spot_shapes(spots: Iterable[Any], student: FeatureExtractor, teacher: Featur
 
 
 def stage_entries(network: FeatureExtractor, shape: Sequence[int], modules: Sequence[str]) -> list[StageEntry]:
-    """How a network is entered behind each of the named modules.
+    """Return how to run a network from each of the named modules.
 
     Args:
         network: The network.
         shape: ``(C, H, W)`` of an image.
-        modules: Their names, in the order of the forward.
+        modules: Their names, in the order of the forward pass.
 
     Returns:
         See :func:`skd_mm.features.find_stage_entries`, which tries it on an image that is not constant.
@@ -139,7 +139,7 @@ def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, sha
         teacher_stages: The same for the teacher.
 
     Returns:
-        ``(student module, teacher module)`` in the order of the forward.
+        ``(student module, teacher module)`` in the order of the forward pass.
     """
 
     def ends(network: FeatureExtractor, names: Sequence[str] | None) -> list[tuple[str, Tensor]]:
@@ -159,7 +159,7 @@ def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, sha
 
 
 def pooled_feature(network: FeatureExtractor, shape: Sequence[int]) -> str:
-    """The module that gives a classifier's pooled feature, or the end of the backbone where there is none.
+    """Return the name of the module with a classifier's pooled feature, or else of the end of the backbone.
 
     Args:
         network: The network.

@@ -21,14 +21,14 @@ from skd_mm.routing import Router
 
 @dataclass(frozen=True)
 class Branch:
-    """A network as something that samples can enter behind each of its spots, for one batch.
+    """A network that can be run from each of its spots, for one batch.
 
     Attributes:
         network: The network.
         inputs: ``[B, C, H, W]``, its images.
         data_samples: One per image.
         entries: How it is entered.
-        recorded: What stands for the outputs of its modules.
+        recorded: Placeholders for the outputs of its modules.
     """
 
     network: FeatureExtractor
@@ -48,7 +48,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Routing:
-    """A router, and what it looks at in both networks.
+    """A router, and its inputs from both networks.
 
     Attributes:
         router: The router over all spots.
@@ -96,8 +96,8 @@ def multi_path(routing: Routing, gates: Tensor, student: Branch, teacher: Branch
         gates: ``[B, spots]``, with their gradient.
         student: The student.
         teacher: The teacher.
-        outputs: What both networks returned in their own pass: the teacher's feature at its first spot is reused, as
-            nothing is mixed before it.
+        outputs: The outputs of both networks in their own pass: the teacher's feature at its first spot is reused,
+            because nothing is mixed before it.
 
     Returns:
         The router's losses, see :meth:`skd_mm.routing.Router.losses`.

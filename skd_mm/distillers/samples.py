@@ -1,4 +1,4 @@
-"""What the data samples of a batch tell beside its images."""
+"""Information from the data samples of a batch."""
 
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
@@ -14,15 +14,16 @@ from skd_mm.utils import INDEX, VALIDATION_INDEX, VIEW, to_device
 
 
 def collect_context(data_samples: Sequence[Any] | None, needs: Collection[str], feature: Feature) -> dict[str, Tensor]:
-    """What a spot needs to know of the samples beside their features, as far as the samples tell.
+    """Return the context of a spot's loss: labels and indices of the samples, as far as they are known.
 
     Args:
-        data_samples: One an image.
-        needs: What is asked for: ``'index'``, the positions in the training set, and ``'labels'``.
-        feature: Where it is needed: on this feature's device.
+        data_samples: One per image.
+        needs: Requested keys: ``'index'``, the positions in the training set, and ``'labels'``.
+        feature: The context is moved to this feature's device.
 
     Returns:
-        ``index``, ``[B]``, and ``labels``, ``[B]`` or ``[B, H, W]``; what is not known of every sample is missing.
+        ``index``, ``[B]``, and ``labels``, ``[B]`` or ``[B, H, W]``; keys that are not known for every sample are
+        missing.
     """
     device, samples, context = parts(feature)[0].device, list(data_samples or ()), {}
     if 'index' in needs and samples and all(INDEX in sample.metainfo for sample in samples):
@@ -53,14 +54,15 @@ def equal(one: BaseDataElement, other: BaseDataElement) -> bool:
 
 
 def sample_keys(data_samples: Sequence[Any] | None, shape: Sequence[int]) -> list[Hashable] | None:
-    """What identifies each image as it stands in a batch.
+    """Return the cache keys of the images of a batch.
 
     Args:
-        data_samples: One an image.
+        data_samples: One per image.
         shape: ``(C, H, W)`` of the batch: an image may be padded to another size in every batch.
 
     Returns:
-        Its index in training or validation, its file or its data set's own number else; None where there is none.
+        For each image its index in training or validation, or else its file or the number from its data set; None if
+        there is no such key.
     """
     for name in (INDEX, VALIDATION_INDEX, 'img_path', 'sample_idx'):
         found = [sample.metainfo.get(name) for sample in data_samples or ()]

@@ -28,22 +28,23 @@ class Spot(nn.Module):
         teacher: Names of modules of the teacher; the same names by default.
         loss: Config of a loss; :class:`skd_mm.losses.MSELoss` by default.
         connector: Config of a connector, or a list of them, applied to the student's feature; ``'auto'`` puts a 1×1
-            convolution where the channels differ and a resize where the resolution does. None by default.
+            convolution if the channels differ and a resize if the resolutions differ. None by default.
         teacher_connector: The same on the teacher's side.
         student_feature: An example of the student's feature, ``[1, C, ...]``; gives the connectors their channels. A
-            tuple where there are several modules.
-        teacher_feature: The same of the teacher; None where there is no teacher, and nothing can be checked.
-        memory: Config of what is remembered of samples between batches, see :mod:`skd_mm.memories`; None by default.
-        teacher_decoder: Config of a connector, or a list of them, that leads from the teacher's feature behind its
-            connector back to the feature. With it the teacher's connector learns to lose nothing, in phases in which
-            ``<name>.teacher`` is active (:class:`Reconstruction`), and is fixed wherever the spot itself is.
-        discriminator: Config of a network that tells the teacher's logits from the student's. It is trained, and the
-            student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
+            tuple if there are several modules.
+        teacher_feature: The same of the teacher; None without a teacher, when nothing can be checked.
+        memory: Config of a memory of samples from earlier batches, see :mod:`skd_mm.memories`; None by default.
+        teacher_decoder: Config of a connector, or a list of them, that maps the output of the teacher's
+            connector back to the teacher's feature. With it, the teacher's connector is trained to reconstruct the
+            feature, in phases in which ``<name>.teacher`` is active (:class:`Reconstruction`), and is frozen if the
+            spot itself is active.
+        discriminator: Config of a network that distinguishes the teacher's logits from the student's. It is trained,
+            and the student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
             (:mod:`skd_mm.distillers.discriminators`). None by default.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
 
     Raises:
-        ValueError: The features cannot be compared; the message says what would bridge them.
+        ValueError: The features cannot be compared; the message names connectors that would make them comparable.
     """
 
     def __init__(self, name: str, student: Modules, teacher: Modules, loss: Mapping[str, Any],
@@ -114,24 +115,24 @@ class Spot(nn.Module):
                          f"teacher's {self.teacher!r} gives {list(teacher.shape[1:])}: {hints[0]}")
 
     def connect(self, student: Feature, teacher: Feature) -> tuple[Feature, Feature]:
-        """Makes two features comparable.
+        """Make two features comparable.
 
         Args:
             student: ``[B, C, ...]``, the student's feature, or a tuple of them.
             teacher: ``[B, C', ...]``, the teacher's.
 
         Returns:
-            Both, behind their connectors; the batch is the first dimension of every tensor.
+            Both, after their connectors; the batch is the first dimension of every tensor.
         """
         return connected(self.connector, student, teacher), connected(self.teacher_connector, teacher, student)
 
     @property
     def reconstruction(self) -> 'Reconstruction | None':
-        """What else can be active: the teacher's connector on its own, if it has a decoder."""
+        """The reconstruction term, which trains the teacher's connector alone, if it has a decoder."""
         return Reconstruction(self) if len(self.teacher_decoder) else None
 
     def enable_grad(self) -> None:
-        """Lets learn what learns where this spot is active."""
+        """Enable gradients of the parameters that are trained if this spot is active."""
         others = ['discriminator', *(('teacher_connector', 'teacher_decoder') if len(self.teacher_decoder) else ())]
         for name, part in self.named_children():
             if name not in others:
@@ -139,18 +140,18 @@ class Spot(nn.Module):
 
     @property
     def needs(self) -> set[str]:
-        """What it uses beside the features: ``'labels'`` and ``'index'``, as keys of a context."""
+        """Other inputs of its loss and memory: ``'labels'`` and ``'index'``, as keys of a context."""
         return {*self.loss.needs, *(('index', 'labels') if self.memory is not None else ())}
 
     def compare(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
                 selected: Tensor | None = None) -> Tensor:
-        """Compares two features after their connectors.
+        """Compare two features after their connectors.
 
         Args:
             student: ``[B, ...]``.
             teacher: ``[B, ...]``.
-            context: What is known of the samples: ``index``, ``[B]``, their positions in the training set, and
-                ``labels``, ``[B]`` or ``[B, H, W]``. What is not known may be missing.
+            context: The known context of the samples: ``index``, ``[B]``, their positions in the training set, and
+                ``labels``, ``[B]`` or ``[B, H, W]``. Unknown keys may be missing.
             selected: ``[B]``, True for the samples that are compared and remembered, which come first; all by default.
                 Only for relational losses and memories.
 
@@ -171,7 +172,7 @@ class Spot(nn.Module):
 
     def forward(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
                 gate: Tensor | None = None) -> Tensor:
-        """Compares two features.
+        """Compare two features.
 
         Args:
             student: ``[B, C, ...]``, the student's feature, or a tuple of them.
@@ -180,7 +181,7 @@ class Spot(nn.Module):
             gate: ``[B]``, True for the samples that are distilled, see :func:`skd_mm.routing.gated`; all by default.
 
         Returns:
-            The loss, ``[B]``, or a scalar where the loss is relational.
+            The loss, ``[B]``, or a scalar if the loss is relational.
         """
         student, teacher = self.connect(student, teacher)
         if gate is None:
@@ -190,10 +191,10 @@ class Spot(nn.Module):
 
 
 class Reconstruction:
-    """A spot's other half: its teacher's connector learns to keep what the teacher's feature says.
+    """The reconstruction term of a spot, which trains its teacher's connector to preserve the teacher's feature.
 
-    The mean squared error between the feature and what the decoder makes of it; the student is not needed. So factor
-    transfer's paraphraser is trained in a phase of its own (Kim, Park and Kwak, arXiv 1802.04977).
+    The loss is the mean squared error between the feature and its reconstruction by the decoder; the student is not
+    needed. This trains the paraphraser of factor transfer in a separate phase (Kim, Park and Kwak, arXiv 1802.04977).
 
     Args:
         spot: A spot with a decoder. It owns the parameters.
@@ -208,13 +209,13 @@ class Reconstruction:
         self.connector, self.decoder, self.loss = spot.teacher_connector, spot.teacher_decoder, MSELoss()
 
     def enable_grad(self) -> None:
-        """Lets learn what learns where this is active."""
+        """Enable gradients of the parameters that are trained if this is active."""
         self.connector.requires_grad_(True)
         self.decoder.requires_grad_(True)
 
     def __call__(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
                  gate: Tensor | None = None) -> Tensor:
-        """Compares the teacher's feature with its reproduction.
+        """Compare the teacher's feature with its reconstruction.
 
         Args:
             student: Not used.
@@ -229,12 +230,12 @@ class Reconstruction:
 
 
 def module_names(modules: Modules) -> tuple[str, ...]:
-    """The names of the modules on one side of a spot."""
+    """Return the names of the modules on one side of a spot."""
     return (modules,) if isinstance(modules, str) else modules
 
 
 def select_features(features: Mapping[str, Tensor], modules: Modules) -> Feature:
-    """The feature at one module, or a tuple of those at several."""
+    """Return the feature at one module, or a tuple of those at several."""
     return features[modules] if isinstance(modules, str) else tuple(features[module] for module in modules)
 
 

@@ -1,4 +1,4 @@
-"""What a config says of a spot, completed."""
+"""Completing the configs of spots."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -19,7 +19,7 @@ def spot_inputs(spot: Any, outputs: PairOutputs,
 
     Args:
         spot: A spot, or what belongs to one.
-        outputs: What both networks returned.
+        outputs: The outputs of both networks.
         data_samples: One per image.
 
     Returns:
@@ -35,7 +35,7 @@ def task_losses(outputs: Mapping[str, Any], weight: float) -> dict[str, Any]:
     """Weight the student's own losses.
 
     Args:
-        outputs: What the student returned in mode ``'loss'``.
+        outputs: The student's output in mode ``'loss'``.
         weight: Their weight.
 
     Returns:

@@ -18,10 +18,10 @@ def validation_losses(pair: NetworkPair, active: ActivePhase, inputs: Tensor, da
 
     Args:
         pair: Runs both networks.
-        active: What is active.
+        active: The active parts of the phase.
         inputs: ``[B, C, H, W]``, or features ``[B, C]``.
         data_samples: One per image.
-        keys: What identifies each image in the cache, or None.
+        keys: Keys of the images in the cache, or None.
 
     Returns:
         ``[B]`` by the name of the spot, times its weight: the mean over the windows in which the student predicts an

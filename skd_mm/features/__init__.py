@@ -1,4 +1,4 @@
-"""The one way to run a network: stages, capture at a spot, stop behind the last one needed, replay what is known."""
+"""Running networks: divide them into stages, capture features, stop after the last one, replay known outputs."""
 
 from .auxiliary import call_model
 from .backbones import backbone_stages, match_stages

@@ -1,4 +1,4 @@
-"""The stages that a backbone has of its own, and which of two backbones' stages belong together."""
+"""The stages that backbones define themselves, and pairing those of two backbones."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .extractor import FeatureExtractor
 
-# What OpenMMLab's backbones call them: a list of attribute names, or a container of modules.
+# Their names in OpenMMLab's backbones: a list of attribute names, or a container of modules.
 _LISTS = ('res_layers', 'layers', 'stages')
 
 Outputs = list[tuple[str, Tensor]]
@@ -18,10 +18,10 @@ def backbone_stages(network: FeatureExtractor, call: Callable[[], Any]) -> Outpu
 
     Args:
         network: A model with a ``backbone``.
-        call: What runs it once; see :func:`split_stages`.
+        call: Runs it once; see :func:`split_stages`.
 
     Returns:
-        For each stage the name of the module at its end and its output, in the order of the forward.
+        For each stage the name of the module at its end and its output, in the order of the forward pass.
 
     Raises:
         ValueError: The model has no backbone, or the backbone no stages under a known name.
@@ -48,11 +48,11 @@ def backbone_stages(network: FeatureExtractor, call: Callable[[], Any]) -> Outpu
 def match_stages(student: Outputs, teacher: Outputs) -> tuple[list[tuple[str, str]], list[str]]:
     """Pair the student's stages with the teacher's.
 
-    As many stages on both sides are paired in their order. Otherwise the last stage of each resolution stands for it,
-    and equal resolutions are paired.
+    If both have the same number of stages, they are paired in order. Otherwise the last stages of equal resolutions are
+    paired.
 
     Args:
-        student: What :func:`backbone_stages` gave for the student.
+        student: The result of :func:`backbone_stages` for the student.
         teacher: The same for the teacher, run on an input of the same size.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the features of a network depend on, read from the graph that autograd builds."""
+"""Dependencies of the features of a network, from the graph that autograd builds."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Dataflow:
-    """What the features of a network depend on.
+    """Dependencies of the features of a network.
 
     Attributes:
         calls: The calls of all modules, in the order in which they finished.

@@ -1,4 +1,4 @@
-"""How the modules of a network are run: compiled, or with their activations computed anew in the backward."""
+"""Ways to run the modules of a network: compiled, or with activations recomputed in the backward pass."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,25 +16,25 @@ from skd_mm.utils import did_you_mean
 from .modes import constant_statistics
 
 Forward = Callable[..., Any]
-# A network in phases compiles each of its parts for training, for validation, and for what learns in it.
+# With phases, each part of a network is compiled for training, for validation, and for its trained parameters.
 _RECOMPILES = 512
 
 
 class Execution:
-    """A way to run the modules of networks, which changes what they cost and not what they give.
+    """A way to run the modules of networks that changes their cost and not their results.
 
-    It holds no network: which modules it is about is found anew for each that it is asked for, and whatever is looked
-    into in a phase, by a capture or a replay, is run as it is.
+    It holds no network. The modules that it applies to are determined for each network and set of hooked modules;
+    modules with a capture or a replay inside them run as they are.
 
     Args:
-        compile: ``torch.compile`` the largest modules that nothing looks into; a dict has its arguments. What a phase
-            captures stands between two compiled parts, so that no hook is inside of one.
+        compile: ``torch.compile`` the largest modules that contain no hooked module; a dict has its arguments. Captured
+            modules are between two compiled parts, so that compiled code contains no hook.
         gradient_checkpointing: Keep only the inputs of blocks (the elements of ``nn.Sequential`` and ``nn.ModuleList``
-            that have modules of their own), and compute what lies between anew in the backward. The statistics of BN
-            are moved once.
+            that have submodules), and recompute the activations between them in the backward pass. BN statistics are
+            updated once.
 
     Raises:
-        ValueError: Both at once, of which the first would undo the second; or an argument ``torch.compile`` has not.
+        ValueError: Both are set, although the first would undo the second, or ``torch.compile`` has no such argument.
     """
 
     def __init__(self, compile: bool | Mapping[str, Any] = False, gradient_checkpointing: bool = False) -> None:
@@ -54,14 +54,14 @@ class Execution:
         return self
 
     def forwards(self, model: nn.Module, hooked: Collection[str]) -> list[tuple[nn.Module, Forward]]:
-        """What takes the place of the forwards of a network's modules.
+        """Return the functions that replace the forward methods of a network's modules.
 
         Args:
             model: The network.
             hooked: Paths of modules that are captured, recorded or replayed.
 
         Returns:
-            Modules, and what is called instead of their own forward.
+            Modules, and the functions to call instead of their own forward methods.
         """
         if not (self.compiles or self.recomputes):
             return []
@@ -73,14 +73,14 @@ class Execution:
         return [(module, partial(run, module)) for module in map(model.get_submodule, known[key])]
 
     def check(self, model: nn.Module, role: str) -> None:
-        """Refuse a network in which there is nothing to do.
+        """Refuse a network that has nothing to recompute.
 
         Args:
             model: The network.
-            role: What messages call it.
+            role: Its name in messages.
 
         Raises:
-            ValueError: Activations are to be computed anew, and it has no blocks.
+            ValueError: Activations are to be recomputed, and it has no blocks.
         """
         if self.recomputes and not self.forwards(model, ()):
             raise ValueError(f'model.gradient_checkpointing: the {role} ({type(model).__name__}) has no blocks in an '
@@ -99,7 +99,7 @@ class Execution:
 
 def _recompute(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     forward = type(module).forward
-    # What is frozen, or constant for a while, is in eval mode, and may be in another one in the backward.
+    # Frozen and temporarily constant modules are in eval mode, and may be in another mode in the backward pass.
     if not (torch.is_grad_enabled() and module.training):
         return forward(module, *args, **kwargs)
     return checkpoint(forward, module, *args, use_reentrant=False,
@@ -107,7 +107,7 @@ def _recompute(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
 
 
 def _largest(path: str, module: nn.Module, hooked: frozenset) -> Iterator[str]:
-    """The largest modules with modules of their own that can be called, and that nothing looks into."""
+    """Yield the largest callable modules with submodules that contain no hooked module."""
     if path and not _is_container(module) and any(module.children()) and not _has_hooked_descendant(path, hooked):
         yield path
         return
@@ -116,7 +116,7 @@ def _largest(path: str, module: nn.Module, hooked: frozenset) -> Iterator[str]:
 
 
 def _blocks(path: str, module: nn.Module, hooked: frozenset) -> Iterator[str]:
-    """The elements of containers that have modules of their own, and that nothing looks into."""
+    """Yield the elements of containers that have submodules and contain no hooked module."""
     for name, child in module.named_children():
         below = f'{path}.{name}' if path else name
         if (isinstance(module, nn.Sequential | nn.ModuleList) and any(child.children())

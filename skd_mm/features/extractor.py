@@ -18,12 +18,12 @@ _INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
 
 
 def copied(output: Any) -> Any:
-    """A copy of an output, which a later in-place operation does not change."""
+    """Return a copy of an output, which later in-place operations do not change."""
     return tree_map(torch.clone, output)
 
 
 class _Stop(Exception):
-    """Everything that was asked for has been captured: the rest of the forward is not needed."""
+    """Everything requested has been captured: the rest of the forward pass is not needed."""
 
 
 class FeatureExtractor:
@@ -31,18 +31,18 @@ class FeatureExtractor:
 
     The model itself is not changed: it is not copied, not re-registered, and keeps no reference to the features.
 
-    A name is the path of a submodule (``backbone.layer1``), with an index behind it where the module returns a tuple
+    A name is the path of a submodule (``backbone.layer1``), followed by an index if the module returns a tuple
     (``backbone[2]``). ``<backbone>.stem`` is an alias for backbones with a conv1–norm–ReLU stem that is not a module
     of its own: the output of that ReLU, before pooling.
 
     Args:
         model: Any model of mmsegmentation or mmpretrain.
-        role: How messages call it, ``'student'`` or ``'teacher'``.
-        execution: How its modules are run; as they are by default.
+        role: Its name in messages, ``'student'`` or ``'teacher'``.
+        execution: How its modules are run; unchanged by default.
         shared: Copies of an owner share it instead of copying the model: a frozen teacher is in no EMA copy.
 
     Raises:
-        KeyError: From :meth:`module_path`, where a name is not a module of the model; the closest names are given.
+        KeyError: From :meth:`module_path`, if a name is not a module of the model; the closest names are given.
     """
 
     def __init__(self, model: nn.Module, role: str = 'model', execution: Execution | None = None,
@@ -58,11 +58,11 @@ class FeatureExtractor:
         return FeatureExtractor(copy.deepcopy(self.model, memo), self.role, copy.deepcopy(self.execution, memo))
 
     def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
-        """Find the module behind a name.
+        """Find the module of a name.
 
         Args:
             name: A spot's module name.
-            others: What else could have been meant, for the message.
+            others: Other names that could have been meant, for the message.
 
         Returns:
             The path of the module, and the index into its output or None.
@@ -99,18 +99,18 @@ class FeatureExtractor:
         """Call the model and return the features at the named modules.
 
         Args:
-            call: What runs the model, for example ``lambda: model(inputs, mode='tensor')``.
-            capture: Names whose outputs are wanted.
+            call: Runs the model, for example ``lambda: model(inputs, mode='tensor')``.
+            capture: Names of the features to return.
             stop: Stop the forward pass as soon as all of ``capture`` and ``record`` are there; the first result is then
                 None.
-            record: Its keys are paths of modules; filled with what each of them returned, of whatever type.
-            replay: Outputs by module name: these modules are not run, they return the given value. With what stands
-                before it replayed, a network is re-entered at any stage.
-            record_fn: What is recorded of an output; a copy of it by default.
+            record: Its keys are paths of modules. Filled with their outputs, of any type.
+            replay: Outputs by module name. These modules do not run and return the given values. If everything before a
+                stage is replayed, the network continues from there.
+            record_fn: Returns what is recorded of an output; by default a copy.
 
         Returns:
-            What ``call`` returned, and the features by name, in the order in which they appeared. A module that is
-            run several times gives its last output, or its first with ``stop``.
+            The result of ``call``, and the features by name, in the order of the forward pass. Of a module that runs
+            several times, it is the last output, or the first one with ``stop``.
 
         Raises:
             KeyError: A name's output is no tensor.
@@ -138,7 +138,7 @@ class FeatureExtractor:
 
         Args:
             name: The name, for messages.
-            output: What the module returned.
+            output: The module's output.
             index: Which element of it; None for the output itself.
 
         Returns:
@@ -188,7 +188,7 @@ class FeatureExtractor:
 
             return hook
 
-        # What is recorded is recorded before a capture at the same module stops the forward pass.
+        # Outputs are recorded before a capture at the same module stops the forward pass.
         handles = [self.model.get_submodule(path).register_forward_hook(recorder(path)) for path in record]
         for name in capture:
             path, index = self.module_path(name)

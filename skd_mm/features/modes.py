@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-# What OpenMMLab's and timm's modules call the switch that recomputes activations in the backward pass.
+# The names of the switches that recompute activations in the backward pass, in OpenMMLab's and timm's modules.
 _RECOMPUTE = ('with_cp', 'use_checkpoint', 'grad_checkpointing')
 
 

@@ -25,10 +25,10 @@ TeacherImages = Callable[[Tensor, Sequence[Any] | None], Tensor]
 
 @dataclass(frozen=True)
 class ForwardPlan:
-    """What a phase needs of both networks.
+    """Features and modules of both networks that a phase needs.
 
     Attributes:
-        student: Names of the student's features that are looked at.
+        student: Names of the student's features.
         teacher: Names of the teacher's features; the teacher is not run without any.
         frozen_prefix: Paths of the student's modules before the first one that is trained; what they return for an
             image does not change during the phase.
@@ -40,10 +40,10 @@ class ForwardPlan:
 
 
 class PairOutputs(NamedTuple):
-    """What both networks returned for a batch.
+    """Outputs of both networks for a batch.
 
     Attributes:
-        student: What the student returned; None if it was stopped after its last feature.
+        student: The student's output; None if it was stopped after its last feature.
         features: The student's features by name, ``[B, ...]``.
         targets: The teacher's features by name, ``[B, ...]``.
     """
@@ -77,7 +77,7 @@ class NetworkPair:
         """Begin a phase.
 
         Args:
-            plan: What it needs.
+            plan: The features and modules that it needs.
             cache: Where features are kept during the phase; None computes them for every batch.
         """
         self.plan = plan
@@ -96,12 +96,12 @@ class NetworkPair:
             data_samples: One per image.
             mode: How the student is called: ``'loss'``, ``'predict'`` (without features and teacher), or ``'tensor'``,
                 which stops it after its last feature.
-            keys: What identifies each image in the cache; None does not use it.
+            keys: Keys of the images in the cache; None to not use it.
             record: For ``'student'`` and ``'teacher'``, dicts whose keys are paths of modules. They are filled with
                 placeholders for the modules' outputs.
 
         Returns:
-            What the student returned, and the features of both.
+            The student's output, and the features of both.
         """
         if self.cache is not None and keys is not None and self._can_replay(inputs, data_samples, mode):
             return self._run_cached(self.cache, inputs, data_samples, mode, keys)
@@ -133,7 +133,7 @@ class NetworkPair:
 
     def _compute_missing(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                          rows: Sequence[int], whole: bool) -> dict[str, Any]:
-        """What is to be kept of those images of a batch that are not in the cache."""
+        """Compute the features to cache, for those images of a batch that are not in the cache."""
         part = len(rows) < len(inputs)
         if part and not whole:
             inputs = inputs[torch.tensor(rows, device=inputs.device)]
@@ -153,7 +153,7 @@ class NetworkPair:
         return kept
 
     def _can_replay(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str) -> bool:
-        # What a prediction reads of the prefix is known from training, or not at all.
+        # Which outputs of the prefix a prediction reads is known from training, or not at all.
         if mode == 'predict' and not self._needed:
             return False
         kind = _kind(inputs, mode)
@@ -230,7 +230,7 @@ class NetworkPair:
 
 
 def _kind(inputs: Tensor, mode: str) -> Hashable:
-    """What the shapes of a network's outputs depend on, apart from the number of images."""
+    """Return everything that the shapes of a network's outputs depend on, except for the number of images."""
     return mode, tuple(inputs.shape[1:])
 
 

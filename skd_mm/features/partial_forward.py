@@ -1,4 +1,4 @@
-"""Entering a network behind any of its stages, with features that another network may have had a part in."""
+"""Running a network from any of its stages, with features that may come partly from another network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from .stages import split_stages
 
 @dataclass(frozen=True)
 class StageEntry:
-    """What is not run when a network is entered behind one of its stages.
+    """Modules to skip when a network is run from the end of one of its stages.
 
     Attributes:
         end: Name of the module at the stage's end, whose output is given instead.
-        modules: Paths of the modules of the stage, each of which the forward calls.
+        modules: Paths of the stage's modules, all of which the forward pass calls.
     """
 
     end: str
@@ -30,11 +30,11 @@ def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends:
 
     Args:
         network: The network.
-        call: What runs it once, in eval mode, on an input that is not constant; it returns the output of the last end.
-        ends: Names of modules, in the order of the forward.
+        call: Runs it once, in eval mode, on an input that is not constant; it returns the output of the last end.
+        ends: Names of modules, in the order of the forward pass.
 
     Returns:
-        One entry a stage.
+        One entry per stage.
 
     Raises:
         ValueError: The order is another one, the last end is not the network's output, or a stage reads more of the
@@ -55,7 +55,7 @@ def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends:
         for end in ends:
             try:
                 again = run_from_stage(network, call, entries, given, recorded)
-            except RuntimeError:  # what stands for an output cannot be written to
+            except RuntimeError:  # a placeholder cannot be written to
                 again = torch.empty(0)
             if not torch.equal(again, features[end]):
                 raise ValueError(
@@ -77,10 +77,10 @@ def run_from_stage(network: FeatureExtractor, call: Callable[[], Any], entries: 
 
     Args:
         network: The network.
-        call: What runs it.
-        entries: What :func:`find_stage_entries` gave.
+        call: Runs it.
+        entries: The result of :func:`find_stage_entries`.
         given: The features at the ends of all stages before it.
-        recorded: What stands for the outputs of all modules of :func:`recorded_paths`, see :func:`placeholder`.
+        recorded: Placeholders for the outputs of all modules of :func:`recorded_paths`, see :func:`placeholder`.
 
     Returns:
         The feature at the end of stage ``len(given)``.
@@ -93,7 +93,7 @@ def run_from_stage(network: FeatureExtractor, call: Callable[[], Any], entries: 
 
 def replayed_outputs(network: FeatureExtractor, entries: Sequence[StageEntry], given: Sequence[Tensor],
              recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """What :meth:`FeatureExtractor.run` replays to enter a network behind its first ``len(given)`` stages."""
+    """Return the outputs to replay in :meth:`FeatureExtractor.run` to skip the first ``len(given)`` stages."""
     outputs: dict[str, Any] = {}
     for entry, feature in zip(entries, given, strict=False):
         outputs.update({path: recorded[path] for path in entry.modules})
@@ -108,12 +108,12 @@ def replayed_outputs(network: FeatureExtractor, entries: Sequence[StageEntry], g
 
 
 def recorded_paths(entries: Sequence[StageEntry]) -> list[str]:
-    """Paths of all modules whose outputs are replayed."""
+    """Return the paths of all modules whose outputs are replayed."""
     return [path for entry in entries for path in entry.modules]
 
 
 def _parts(network: FeatureExtractor, path: str, end: str, called: set[str]) -> list[str]:
-    """The largest modules in a module that the forward calls, the stage's end among them."""
+    """Return the largest modules in a module that the forward pass calls, including the stage's end."""
     if path == end or (path in called and not end.startswith(f'{path}.')):
         return [path]
     return [part for name, _ in network.model.get_submodule(path).named_children()

@@ -17,7 +17,7 @@ def ancestors(path: str) -> list[str]:
 
 
 def is_within(name: str, paths: Iterable[str]) -> bool:
-    """Return whether a module or parameter is one of the given ones, or lies in one of them.
+    """Return whether a module or parameter is one of the given ones, or within one of them.
 
     Args:
         name: The path of a module or parameter.
@@ -30,7 +30,7 @@ def is_within(name: str, paths: Iterable[str]) -> bool:
 
 
 def overlaps(one: str, other: str) -> bool:
-    """Return whether one of two paths lies in the other.
+    """Return whether one of two paths is within the other.
 
     Args:
         one: The path of a module or parameter.

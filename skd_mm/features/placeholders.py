@@ -12,13 +12,13 @@ from skd_mm.utils.pytree import tree_leaves, tree_map
 def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Find which outputs of a replayed prefix the rest of the network reads.
 
-    Most do not matter: what they fed is replayed itself. Autograd tells which do, for any network: those through which
-    a gradient flows.
+    Most are not read, because the modules that read them are replayed, too. For any network, those that are read are
+    the ones that get a gradient.
 
     Args:
         run: Runs the network, in a mode that leaves no trace in it, on the replayed outputs, and returns all that is
             compared or trained on: tensors in any nesting.
-        outputs: What each module of the prefix gave for a batch, by name.
+        outputs: The outputs of the modules of the prefix for a batch, by name.
 
     Returns:
         For every name the output if it is needed, else a :func:`placeholder`.
@@ -36,7 +36,7 @@ def needed_outputs(run: Callable[[Mapping[str, Any]], Any], outputs: Mapping[str
     needed = {name for (name, _), gradient in zip(flat, gradients, strict=True) if gradient is not None}
     needed |= outputs.keys() - {name for name, _ in flat}
     kept = {name: output if name in needed else placeholder(output) for name, output in outputs.items()}
-    # What is read without a gradient (behind a detach, by an argmax) shows here.
+    # Outputs that are read without a gradient (after a detach, by an argmax) are found here.
     try:
         again = tree_leaves(run(tree_map(lambda tensor: tensor if 0 in tensor.stride() else tensor.clone(), kept)))
         if all(torch.equal(one, other) for one, other in zip(tree_leaves(whole), again, strict=True)):
@@ -67,7 +67,7 @@ def resized(output: Any, batch: int, probed: int = 2) -> Any:
     """Return a placeholder for another number of images.
 
     Args:
-        output: What :func:`placeholder` returned.
+        output: The result of :func:`placeholder`.
         batch: The number of images.
         probed: The number of images that ``output`` is for.
 
