@@ -64,6 +64,8 @@ def check_run(cfg: Config) -> None:
         cfg = run_prelude(copy.deepcopy(cfg), dry=True)
         cfg.work_dir, cfg.log_level, cfg.resume, cfg.launcher = folder, 'ERROR', False, 'none'
         cfg.visualizer = None
+        # MMEngine would reuse the visualizer of another run of this name that was built in the same second.
+        cfg.experiment_name = Path(folder).name
         build_runner(cfg)
         logging.shutdown()
 
