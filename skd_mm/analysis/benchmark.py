@@ -118,7 +118,7 @@ class BareLoop:
         return network.model.get_submodule(path).register_forward_hook(hook)
 
     def remember(self, batch: Mapping[str, Any], stored: Mapping[str, Any], unneeded: Mapping[str, Any]) -> None:
-        """Puts the features of a batch into memory.
+        """Put the features of a batch into memory.
 
         Args:
             batch: The batch.
@@ -197,7 +197,7 @@ class Mode:
                 distiller.student_network, distiller.teacher_network, distiller.teacher_input)
 
     def begin(self, index: int) -> None:
-        """Starts a phase."""
+        """Start a phase."""
         loop = self.loop
         loop.index, loop.phase_iter = index, 0
         loop.prepare_phase()
@@ -240,7 +240,7 @@ def prepare_config(cfg: Config, work_dir: str) -> Config:
 
 def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = True, phases: Sequence[str] = (),
               validation: bool = True, clock: str = 'wall', log: Callable[[str], None] = print) -> dict[str, Any]:
-    """Times every phase of a config.
+    """Time every phase of a config.
 
     Args:
         cfg: What :func:`prepare_config` gave.
@@ -289,7 +289,7 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
 
 def scaling(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall',
            log: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Times a cached phase, from its second iteration on, as the data grows out of memory onto the disk.
+    """Time a cached phase, from its second iteration on, as the data grows out of memory onto the disk.
 
     Args:
         cfg: What :func:`prepare_config` gave. What its ``schedule.fraction`` needs is the limit of the memory.
@@ -352,7 +352,7 @@ class _Growing:
         self.bytes_an_image = self.loop.distiller.cache.bytes / self.loop.data.batch_size
 
     def advance(self, to: int, clock: Callable[[], float]) -> None:
-        """Trains up to an iteration."""
+        """Train up to an iteration."""
         start = clock()
         for _ in range(to - self.done):
             self.mode.step(next(self.batches))
@@ -567,7 +567,7 @@ def _loader_time(loop: Any, count: int = 10) -> float:
 
 
 def synchronise() -> None:
-    """Waits for what a GPU has been given to do, if there is one."""
+    """Wait for what a GPU has been given to do, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

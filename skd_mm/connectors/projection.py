@@ -22,7 +22,7 @@ class Conv1x1(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Projects a feature.
+        """Project a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.
@@ -51,7 +51,7 @@ class Linear(nn.Module):
         self.linear = nn.Linear(in_channels, out_channels, bias)
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Projects a feature.
+        """Project a feature.
 
         Args:
             feature: ``[B, in_channels]`` or ``[B, N, in_channels]``.
@@ -83,7 +83,7 @@ class Projector(nn.Module):
             nn.Conv2d(out_channels, out_channels, 1, bias=False))
 
     def forward(self, feature: Tensor, reference: Tensor) -> Tensor:
-        """Projects a feature.
+        """Project a feature.
 
         Args:
             feature: ``[B, in_channels, H, W]``.

@@ -107,7 +107,7 @@ def build_spots(cfgs: str | Sequence[str | Mapping[str, Any]], student: FeatureE
     called = [cfg['name'] for cfg in full]
     if len(set(called)) < len(called):
         twice = sorted({name for name in called if called.count(name) > 1})
-        raise ValueError(f'model.spots: each needs a `name` of its own; {twice} stand there more than once in {called}')
+        raise ValueError(f'model.spots: each needs a `name` of its own; {twice} occur more than once in {called}')
     # A stage ends where all that its spots need is available.
     cuts = list(dict.fromkeys(module_names(cfg['student'])[-1] for cfg in full))
     split = split_at(student, shape, cuts, {name for cfg in full for name in module_names(cfg['student'])})
@@ -175,7 +175,7 @@ def build_routing(cfg: Mapping[str, Any], spots: Sequence[Spot], student: Featur
         The router and what it looks at.
 
     Raises:
-        ValueError: There is no teacher or no spot, several spots stand at one module, or a network cannot be entered.
+        ValueError: There is no teacher or no spot, several spots are at one module, or a network cannot be entered.
     """
     if teacher is None or not spots:
         raise ValueError('model.router needs a teacher and spots')
@@ -190,7 +190,7 @@ def build_routing(cfg: Mapping[str, Any], spots: Sequence[Spot], student: Featur
         ends[role] = [module_names(getattr(spot, role))[-1] for spot in spots]
         features[role] = features_at(network, shape, {*ends[role], policy_input[role]})
     if len(set(ends['student'])) < len(spots):
-        raise ValueError(f'model.router: it routes samples from module to module, and several spots stand at one of '
+        raise ValueError(f'model.router: it routes samples from module to module, and several spots are at one of '
                          f'{ends["student"]}; give each module one spot')
     # Whoever decides, the student starts from the same weights.
     with torch.random.fork_rng(devices=[]):

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Broadcasts all buffers of a model from rank 0; does nothing on a single process."""
+    """Broadcast all buffers of a model from rank 0; does nothing on a single process."""
     _broadcast(model.buffers())
 
 
 def broadcast_state(model: nn.Module) -> None:
-    """Broadcasts all parameters and buffers of a model from rank 0; does nothing on a single process."""
+    """Broadcast all parameters and buffers of a model from rank 0; does nothing on a single process."""
     _broadcast(model.parameters())
     _broadcast(model.buffers())
 

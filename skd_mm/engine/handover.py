@@ -12,7 +12,7 @@ from .broadcast import broadcast_state
 
 
 def hand_over(loop: Any, following: Phase) -> None:
-    """Loads the checkpoint that the next phase starts from: the best or the last one of the phase that has ended.
+    """Load the checkpoint that the next phase starts from: the best or the last one of the phase that has ended.
 
     Args:
         loop: The training loop, at the end of a phase.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def adapt_weights(checkpoint: dict[str, Any], distiller: nn.Module, logger: Any) -> None:
-    """Adapts the weights of a checkpoint to a distiller, which MMEngine then loads.
+    """Adapt the weights of a checkpoint to a distiller, which MMEngine then loads.
 
     MMEngine loads what fits and reports the rest, so that the checkpoint of a plain student, whose names lack the
     prefix ``student.``, would load nothing.

@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def wrap_for_phase(runner: Any, distiller: Any) -> nn.Module | None:
-    """Wraps the distiller for the phase that is activated and gives it to the runner.
+    """Wrap the distiller for the phase that is activated and gives it to the runner.
 
     A data-parallel wrapper reads ``requires_grad`` when it is built, so each phase needs one of its own. It also
     broadcasts the parameters of rank 0. Discriminators are trained in a backward pass of their own, so they have a

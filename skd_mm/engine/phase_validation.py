@@ -51,7 +51,7 @@ class PhaseValidation:
         return self._evaluators[0 if phase.task else 1]
 
     def keep_samples(self, cache: SampleCache, data_preprocessor: Any) -> None:
-        """Reads the validation's images once per run, if they are the same each time.
+        """Read the validation's images once per run, if they are the same each time.
 
         Args:
             cache: Holds the samples.

@@ -34,13 +34,13 @@ from .ordinary_run import resume_exactly
 PREFIX = 'prelude/'
 _KEYS = ('cfg', 'options', 'min_accuracy', 'dir')
 _DONE = 'done.json'
-# What it took, until all was there; the second counts the time of this process alone, whatever else a machine does.
+# The time until everything is finished; the second clock counts the time of this process alone.
 _CLOCKS = dict(seconds=time.time, cpu_seconds=time.process_time)
 
 
 @contextmanager
 def _scope_kept() -> Iterator[None]:
-    """Leaves MMEngine's default scope as it was: the run that follows has its own."""
+    """Restore MMEngine's default scope: the run that follows has its own."""
     kept = dict(DefaultScope._instance_dict)
     try:
         yield
@@ -51,7 +51,7 @@ def _scope_kept() -> Iterator[None]:
 
 @_scope_kept()
 def run_prelude(cfg: Config, dry: bool = False) -> Config:
-    """Sees to it that what a config's ``prelude`` makes is there, and says in the config where it is.
+    """Train the prelude of a config if it is missing, and set the path of its output in the config.
 
     A prelude is an ordinary run::
 
@@ -62,25 +62,25 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
             dir='work_dirs/preludes')                               # <work_dir>/prelude by default
         model = dict(teacher=dict(type='skd_mm.TargetBank', num_classes=100, checkpoint='prelude/bank.pth'), ...)
 
-    It is kept in a folder below ``dir`` whose name is a digest of its whole config: a run that is there is used, one
-    that was cut off goes on, and one of another config is left alone. ``prelude/`` at the beginning of
+    It is kept in a subfolder of ``dir`` whose name contains a digest of its whole config. A finished run is used, an
+    interrupted one is resumed, and those of other configs are left untouched. ``prelude/`` at the beginning of
     ``model.teacher.checkpoint`` stands for that folder. If the teacher is a :class:`skd_mm.models.TargetBank`, its
-    checkpoint is made there too: the network's logits for the first ``rows`` training images of each class that it
-    classifies correctly, with where they come from in ``meta['prelude']``. Else the checkpoint is one that the run
-    itself writes, such as ``prelude/best_*.pth``.
+    checkpoint is built there, too: the network's logits for the first ``rows`` training images of each class that it
+    classifies correctly, with their origin in ``meta['prelude']``. Otherwise, the checkpoint is one that the run itself
+    writes, such as ``prelude/best_*.pth``.
 
-    In a distributed run the process of rank 0 does all this and the others wait, so the folder must be one that all of
-    them see. It must be called before any process group is made, as ``tools/train.py`` does.
+    In a distributed run, rank 0 does all this while the others wait, so the folder must be visible to all of them. Call
+    this before any process group is created, as ``tools/train.py`` does.
 
     Args:
-        cfg: The config, with its ``work_dir``; without a ``prelude`` it is left as it is.
-        dry: Train and write nothing: where something is missing, the teacher gets no checkpoint.
+        cfg: The config, with its ``work_dir``; returned unchanged if it has no ``prelude``.
+        dry: Train and write nothing. If the output is missing, the teacher gets no checkpoint.
 
     Returns:
         ``cfg``, in which the teacher's checkpoint has its path.
 
     Raises:
-        FileNotFoundError: There is no such config, or the run has written no checkpoint of the teacher's name.
+        FileNotFoundError: The config does not exist, or the run has not written the teacher's checkpoint.
         KeyError: The prelude has an unknown key, or lacks one.
         ValueError: The run does not reach ``min_accuracy``, or it has other classes than the bank.
     """
@@ -126,7 +126,7 @@ def run_prelude(cfg: Config, dry: bool = False) -> Config:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Waits while another run trains the same prelude."""
+    """Wait while another run trains the same prelude."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_name(f'.{folder.name}.lock'), is_singleton=True)
     try:
@@ -145,7 +145,7 @@ def _canonical(value: Any) -> str:
 
 
 def _bank(teacher: Mapping[str, Any], scope: str | None) -> TargetBank | None:
-    """The bank to fill, if the teacher is one."""
+    """Return the bank to fill, if the teacher is one."""
     if 'type' not in teacher or not str(teacher['type']).endswith(TargetBank.__name__):
         return None
     with MMENGINE_MODELS.switch_scope_and_registry(scope):
@@ -153,7 +153,7 @@ def _bank(teacher: Mapping[str, Any], scope: str | None) -> TargetBank | None:
 
 
 def _check_classes(run: Config, bank: TargetBank) -> None:
-    """Refuses a run for another number of classes before it is trained."""
+    """Refuse a run with another number of classes before it is trained."""
     classes = run.get('model', {}).get('head', {}).get('num_classes')
     if classes not in (None, bank.num_classes):
         raise ValueError(f'`prelude`: its network has {classes} classes, model.teacher (a TargetBank) has num_classes='
@@ -161,7 +161,7 @@ def _check_classes(run: Config, bank: TargetBank) -> None:
 
 
 def _ready(folder: Path, file: Path, min_accuracy: Mapping[str, float], bank: TargetBank | None) -> bool:
-    """Whether all is there that is wanted."""
+    """Return whether all required files exist."""
     if not (folder / _DONE).is_file():
         return False
     metrics = json.loads((folder / _DONE).read_text())['metrics']
@@ -209,7 +209,7 @@ def _make(run: Config, folder: Path, file: Path, min_accuracy: Mapping[str, floa
         logits = collect_rows(model, runner.train_dataloader, bank.num_classes, bank.rows)
         facts['rows'] = bank.rows
     for name, clock in _CLOCKS.items():
-        # Those of a part are not told as if they were all.
+        # An interrupted run has no total.
         facts[name] = clock() - began[name] if whole else (earlier or {}).get(name)
     if bank is not None:
         tmp = file.with_name(f'.{file.name}.tmp')
@@ -223,16 +223,16 @@ def _make(run: Config, folder: Path, file: Path, min_accuracy: Mapping[str, floa
 
 
 def _resume(runner: Runner) -> None:
-    """Lets an ordinary run go on from its newest whole checkpoint, or begin anew, whenever it was cut off."""
+    """Resume an interrupted ordinary run from its newest complete checkpoint, or start it from scratch."""
     try:
         resume_exactly(runner)
     except CheckpointError as error:
-        print_log(f'prelude: it begins anew: {error}', logger='current', level=logging.WARNING)
+        print_log(f'prelude: it starts from scratch: {error}', logger='current', level=logging.WARNING)
         runner._resume = False
 
 
 def _earlier(folder: Path) -> dict[str, Any] | None:
-    """What a run that has been finished says of itself."""
+    """Return the record of a finished run, or None."""
     if not (folder / _DONE).is_file():
         return None
     return json.loads((folder / _DONE).read_text())
@@ -240,19 +240,19 @@ def _earlier(folder: Path) -> dict[str, Any] | None:
 
 @torch.no_grad()
 def collect_rows(model: Any, loader: Any, num_classes: int, rows: int) -> Tensor:
-    """The logits of correctly classified samples, class by class (LW-KD's bank; this project's design).
+    """Return the logits of correctly classified samples by class (LW-KD's bank; our own design).
 
     Args:
         model: A classifier of mmpretrain, or any model that gives logits ``[B, K]`` in the mode ``'tensor'``.
         loader: Its training data loader; the samples are taken in the data set's order.
-        num_classes: How many classes, ``K``.
-        rows: How many of each.
+        num_classes: Number of classes, ``K``.
+        rows: Number of samples per class.
 
     Returns:
         ``[K, rows, K]``.
 
     Raises:
-        ValueError: A class has fewer; or the network has other classes.
+        ValueError: A class has fewer samples, or the network has another number of classes.
     """
     model.eval()
     found: list[list[Tensor]] = [[] for _ in range(num_classes)]

@@ -1,4 +1,4 @@
-"""Which checkpoint a run that is resumed goes on from, and which it must never take for its own."""
+"""Selecting the checkpoint to resume from, and keeping it apart from those of earlier runs."""
 
 import difflib
 import itertools
@@ -16,22 +16,22 @@ from skd_mm.checkpoint import CheckpointError, read_checkpoint
 from skd_mm.utils import from_main_process
 
 _NAME = re.compile(r'^(iter|epoch)_(\d+)\.pth$')
-# What of a config says where a run is, and not what it does.
+# Config keys that describe where a run is, and not what it does.
 LOCATIONS = ('work_dir', 'experiment_name', 'resume', 'load_from', 'launcher')
 _KEYS = ('meta', 'state_dict', 'message_hub', 'optimizer')
 
 
 def choose_checkpoint(runner: Any, keys: tuple[str, ...] = ()) -> None:
-    """Lets a Runner that resumes go on from the newest checkpoint of its work directory that can be used.
+    """Let a Runner resume from the newest usable checkpoint in its work directory.
 
-    Nothing is done where the user has named a file with ``load_from``. The first process chooses, the others are told.
+    This does nothing if the user has named a file with ``load_from``. Rank 0 selects the file for all processes.
 
     Args:
         runner: The Runner, before it loads anything.
-        keys: What must be in the checkpoint beside what every Runner writes.
+        keys: Keys that the checkpoint must have in addition to those that every Runner writes.
 
     Raises:
-        CheckpointError: There are checkpoints, and none of them can be used; the message says why, one by one.
+        CheckpointError: There are checkpoints, but none is usable; the message gives the reason for each.
     """
     if not runner._resume or runner._load_from is not None:
         return
@@ -43,13 +43,13 @@ def choose_checkpoint(runner: Any, keys: tuple[str, ...] = ()) -> None:
 
 
 def archive_previous_run(runner: Any) -> None:
-    """Moves what an earlier run has left in the work directory of a run that begins anew.
+    """Move the checkpoints of an earlier run out of the work directory of a new run.
 
-    Were it left there, a run that is killed before its first checkpoint, or whose last one is damaged, would go on from
-    another run's. The folder ``earlier_<n>`` has the same files as before, and is a work directory to resume in.
+    Otherwise, a run that is killed before its first checkpoint, or whose last one is damaged, would resume from another
+    run's checkpoint. The folder ``earlier_<n>`` has the same files as before, and the earlier run can be resumed in it.
 
     Args:
-        runner: The Runner, when it has loaded what it begins with.
+        runner: The Runner, after it has loaded its initial weights.
     """
     if is_main_process():
         folder = Path(runner.work_dir)
@@ -60,18 +60,18 @@ def archive_previous_run(runner: Any) -> None:
             earlier.mkdir()
             for path in [*files, *folder.glob('best_*.pth'), *([pointer] if pointer.is_file() else [])]:
                 path.rename(earlier / path.name)
-            runner.logger.warning(f'{folder} has the checkpoints of an earlier run. This one begins anew, and they are '
-                                  f'in {earlier} now; to go on with that run: --resume --work-dir {earlier}')
+            runner.logger.warning(f'{folder} has the checkpoints of an earlier run. This run starts from scratch, '
+                                  f'and they are now in {earlier}; to resume that run: --resume --work-dir {earlier}')
     barrier()
 
 
 def check_batch_size(processes: int, batch_size: int, size: int) -> None:
-    """Refuses to resume with another global batch size, where iterations would have other samples.
+    """Refuse to resume with another global batch size, because iterations would have other samples.
 
     Args:
-        processes: How many processes wrote the checkpoint.
-        batch_size: Samples per process and iteration, then.
-        size: Samples per process and iteration, now.
+        processes: Number of processes that wrote the checkpoint.
+        batch_size: Samples per process and iteration in that run.
+        size: Samples per process and iteration in this run.
 
     Raises:
         ValueError: The number of samples per iteration is another one.
@@ -90,15 +90,15 @@ def check_batch_size(processes: int, batch_size: int, size: int) -> None:
 
 
 def config_changes(before: str, now: str) -> list[str]:
-    """In what a config is not the one that a checkpoint was written with.
+    """Compare a config with the one that a checkpoint was written with.
 
     Args:
-        before: The text in the checkpoint. It is compared and never run.
+        before: The text in the checkpoint. It is compared and never executed.
         now: The text of the config.
 
     Returns:
-        The lines that differ, ``-`` before those that were and ``+`` before those that are; where a run lies
-        (``work_dir`` …) is left out.
+        The lines that differ, with ``-`` before old lines and ``+`` before new ones, without the location of the run
+        (``work_dir`` …).
     """
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm='')
     return [line for line in itertools.islice(lines, 2, None)
@@ -106,20 +106,20 @@ def config_changes(before: str, now: str) -> list[str]:
 
 
 def find_resumable(folder: str | os.PathLike, keys: tuple[str, ...] = ()) -> str | None:
-    """The newest checkpoint in a folder that is whole and can be resumed from.
+    """Return the newest complete checkpoint in a folder that can be resumed from.
 
-    ``last_checkpoint`` says which is the newest; where that file is damaged or foreign the one before it is taken, and
-    so on, with a warning that says so.
+    ``last_checkpoint`` names the newest one. Files that are damaged or not from this kind of run are skipped with a
+    warning, and the next older one is used.
 
     Args:
         folder: The work directory.
-        keys: What must be in the checkpoint beside what every Runner writes.
+        keys: Keys that the checkpoint must have in addition to those that every Runner writes.
 
     Returns:
-        Its path; None where there is no checkpoint at all.
+        Its path; None if there is no checkpoint at all.
 
     Raises:
-        CheckpointError: There are checkpoints, and none of them can be used; the message says why, one by one.
+        CheckpointError: There are checkpoints, but none is usable; the message gives the reason for each.
     """
     faults: list[str] = []
     for path in _candidates(Path(folder)):
@@ -131,15 +131,15 @@ def find_resumable(folder: str | os.PathLike, keys: tuple[str, ...] = ()) -> str
         faults.append(fault)
     if faults:
         raise CheckpointError(f'no checkpoint in {folder} can be resumed from: ' + '; '.join(faults)
-                              + '. To begin anew, leave --resume out')
+                              + '. To start from scratch, omit --resume')
     return None
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """The one that was written last, and the others from the newest to the oldest."""
+    """Yield the checkpoint that was written last, and then the others from the newest to the oldest."""
     pointer, last = folder / 'last_checkpoint', None
     if pointer.is_file():
-        # The folder may have been moved; what is damaged need not be text.
+        # The folder may have been moved; a damaged file need not be text.
         named = Path(pointer.read_text(errors='replace').strip())
         last = next((path for path in (folder / named.name, named) if named.name and _is_file(path)), None)
         if last is None:
@@ -149,7 +149,7 @@ def _candidates(folder: Path) -> Iterator[Path]:
     files = [(int(match[2]), path) for path in folder.glob('*.pth') if (match := _NAME.match(path.name))]
     of_last = _NAME.match(last.name) if last is not None else None
     for number, path in sorted(files, reverse=True):
-        # What is behind the newest is of an earlier run that had this folder.
+        # Files with higher numbers are of an earlier run that had this folder.
         if of_last is None or number < int(of_last[2]):
             yield path
 
@@ -157,12 +157,12 @@ def _candidates(folder: Path) -> Iterator[Path]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # no name that a file may have
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
 def _fault(path: Path, keys: tuple[str, ...]) -> str | None:
-    """What is wrong with a file, or None."""
+    """Return why a file cannot be resumed from, or None."""
     try:
         checkpoint = read_checkpoint(path, 'cpu')
     except (CheckpointError, OSError) as error:

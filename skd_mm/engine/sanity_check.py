@@ -1,4 +1,4 @@
-"""Checks before the first iteration: each phase is built, and the task is tried on one image."""
+"""Checks before the first iteration: build each phase, and run the task on one image."""
 
 import copy
 import functools
@@ -13,12 +13,12 @@ from skd_mm.engine.schedulers.phase_schedulers import is_plateau
 from skd_mm.schedules import Phase
 from skd_mm.utils import derive_seed, described, did_you_mean, temporary_seed
 
-# What a metric raises if it is incompatible with the data or the model. Other errors may come from too few images.
+# Errors of a metric that is incompatible with the data or the model. Other errors may come from too few images.
 _NEVER_RIGHT = (AttributeError, KeyError, NotImplementedError, TypeError)
 
 
 def check_phases(loop: Any) -> None:
-    """Activates each phase and builds its optimizer, so that errors in any phase are found before the first one.
+    """Activate each phase and builds its optimizer, so that errors in any phase are found before the first one.
 
     Args:
         loop: The training loop. Afterwards its last phase is activated.
@@ -53,7 +53,7 @@ def check_phases(loop: Any) -> None:
 
 
 def check_task(loop: Any) -> None:
-    """Tries the task on one image, so that an error in it does not end a run after all its feature phases.
+    """Run the task on one image, so that an error in it does not end a run after all its feature phases.
 
     Args:
         loop: The training loop. Its weights and the random state stay as they are.
@@ -103,7 +103,7 @@ def _check_validation_and_metric(loop: Any, task: Phase) -> None:
 
 
 def check_losses(distiller: Any, loader: Any, key: Any, phase: str) -> None:
-    """Computes the student's own losses for one image, without training.
+    """Compute the student's own losses for one image, without training.
 
     Args:
         distiller: With the task activated, in eval mode.
@@ -133,7 +133,7 @@ def check_losses(distiller: Any, loader: Any, key: Any, phase: str) -> None:
 
 
 def check_validation(distiller: Any, loader: Any, evaluator: Evaluator, cfg: Any) -> dict[str, Any] | None:
-    """Predicts and evaluates one image.
+    """Predict and evaluates one image.
 
     Args:
         distiller: With the task activated, in eval mode.
@@ -166,7 +166,7 @@ def check_validation(distiller: Any, loader: Any, evaluator: Evaluator, cfg: Any
 
 
 def _evaluate(evaluator: Evaluator) -> dict[str, Any]:
-    """Computes the metrics of one image. Rank 0 computes them; if it fails, all processes raise its error."""
+    """Compute the metrics of one image. Rank 0 computes them; if it fails, all processes raise its error."""
     failed: list[Exception | None] = [None]
 
     def tried(compute: Callable[[list], dict], results: list) -> dict:

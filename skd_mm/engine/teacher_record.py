@@ -15,7 +15,7 @@ class TeacherRecord:
     """Identifies the teacher in checkpoints.
 
     ``model.teacher.checkpoint`` may be a pattern, such as ``best_*.pth``, or a file that another run writes. When a run
-    is resumed, it may stand for other weights than before.
+    is resumed, it may match other weights than before.
 
     Args:
         runner: The runner.
@@ -36,11 +36,11 @@ class TeacherRecord:
                     digest=self._digest)
 
     def restore(self, teacher: nn.Module | None, record: Mapping[str, str] | None) -> None:
-        """Gives a resumed run the teacher that it had.
+        """Restore the teacher of a resumed run.
 
         Args:
             teacher: The teacher.
-            record: What :meth:`state_dict` returned when the checkpoint was written.
+            record: The result of :meth:`state_dict` when the checkpoint was written.
 
         Raises:
             ValueError: It was another teacher, and its file does not exist any more or has other weights.

@@ -31,7 +31,7 @@ class ScalarBackend:
         """Records scalars.
 
         Args:
-            scalar_dict: The scalars by name. Other text than that of ``phase`` is left out.
+            scalar_dict: The scalars by name. Text other than that of ``phase`` is omitted.
             step: The global step.
             file_path: Not used by these backends.
             **kwargs: Further arguments of the backend.
@@ -44,7 +44,7 @@ class ScalarBackend:
 
 
 def number_phases(visualizer: Visualizer, names: list[str]) -> None:
-    """Gives all backends but the JSON log the number of a phase, from 1, instead of its name.
+    """Let all backends except the JSON log write the number of a phase, from 1, instead of its name.
 
     Args:
         visualizer: The runner's visualizer. Its backends are replaced.

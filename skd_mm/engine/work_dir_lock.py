@@ -14,7 +14,7 @@ _locks: dict[Path, FileLock] = {}
 
 
 def lock_work_dir(folder: str | Path) -> None:
-    """Keeps other runs out of a work directory until :func:`unlock_work_dir` is called or the process ends.
+    """Keep other runs out of a work directory until :func:`unlock_work_dir` is called or the process ends.
 
     Two runs in one directory would move and remove each other's checkpoints. In a distributed run all processes must
     call it. A file system without locks is used without one, with a warning.
@@ -29,7 +29,7 @@ def lock_work_dir(folder: str | Path) -> None:
 
 
 def unlock_work_dir(folder: str | Path) -> None:
-    """Lets other runs use a work directory."""
+    """Let other runs use a work directory."""
     lock = _locks.pop(Path(folder).resolve(), None)
     if lock is not None:
         lock.release(force=True)

@@ -39,7 +39,7 @@ class Execution:
 
     def __init__(self, compile: bool | Mapping[str, Any] = False, gradient_checkpointing: bool = False) -> None:
         if compile and gradient_checkpointing:
-            raise ValueError('model: `compile` and `gradient_checkpointing` do not go together; choose one')
+            raise ValueError('model: `compile` is incompatible with `gradient_checkpointing`; choose one')
         self._options = dict(compile) if isinstance(compile, Mapping) else {}
         known = list(inspect.signature(torch.compile).parameters)[1:]
         for key in self._options:
@@ -84,7 +84,7 @@ class Execution:
         """
         if self.recomputes and not self.forwards(model, ()):
             raise ValueError(f'model.gradient_checkpointing: the {role} ({type(model).__name__}) has no blocks in an '
-                             'nn.Sequential or nn.ModuleList whose activations could be computed anew')
+                             'nn.Sequential or nn.ModuleList whose activations could be recomputed')
 
     def _run_compiled(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         kind = type(module)

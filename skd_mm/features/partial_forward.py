@@ -59,7 +59,7 @@ def find_stage_entries(network: FeatureExtractor, call: Callable[[], Any], ends:
                 again = torch.empty(0)
             if not torch.equal(again, features[end]):
                 raise ValueError(
-                    f'the {network.role} ({type(network.model).__name__}) cannot be entered in front of {end!r}: what '
+                    f'the {network.role} ({type(network.model).__name__}) cannot be run from before {end!r}: what '
                     f'leads there reads more than the features at {list(ends[:len(given)])}. Networks that can are '
                     "those whose stages hand on nothing else: mmpretrain's and mmsegmentation's ResNets, VGG, "
                     'MobileNetV2 and MixVisionTransformer at the ends of their stages, and the backbones of '

@@ -56,7 +56,7 @@ class CIRKDLoss(RelationalLoss):
         self.chunk = chunk
 
     def compare(self, student: Tensor, teacher: Tensor, selected: Tensor | None = None) -> Tensor:
-        """Compares two batches of feature maps.
+        """Compare two batches of feature maps.
 
         Args:
             student: ``[B, C, H, W]``.
@@ -137,7 +137,7 @@ class CIRKDMemoryLoss(RelationalLoss):
 
     def compare(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], labels: Tensor | None = None,
                 selected: Tensor | None = None) -> Tensor:
-        """Compares similarities to a memory.
+        """Compare similarities to a memory.
 
         Args:
             student: The student's features of length 1, ``[B, D, H, W]``, the pixels and the regions of the memory that

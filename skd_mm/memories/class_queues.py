@@ -75,7 +75,7 @@ class ClassQueues(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor | None = None, labels: Tensor | None = None,
                 selected: Tensor | None = None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Remembers the teacher's features in training mode, and gives what both networks are compared with.
+        """Remember the teacher's features in training mode, and gives what both networks are compared with.
 
         Args:
             student: ``[B, dim, H, W]``.
@@ -114,7 +114,7 @@ class ClassQueues(nn.Module):
 
     @torch.no_grad()
     def _remember(self, teacher: Tensor, labels: Tensor, selected: Tensor | None) -> None:
-        """Writes what the images of all processes have, one image after the other."""
+        """Write what the images of all processes have, one image after the other."""
         positions, labels = teacher.flatten(2).transpose(1, 2), labels.flatten(1)
         # What has overflowed in half precision must not stay.
         finite = positions.isfinite().all(2)
@@ -140,7 +140,7 @@ class ClassQueues(nn.Module):
         return features.unflatten(1, chosen.shape[1:])
 
     def _write(self, region: Tensor, pixels: Tensor, counts: Tensor) -> None:
-        """Writes ``[K, dim]``, the first of ``[K, n, dim]``, for classes with ``counts`` pixels, ``[K]``."""
+        """Write ``[K, dim]``, the first of ``[K, n, dim]``, for classes with ``counts`` pixels, ``[K]``."""
         classes = torch.arange(self.num_classes, device=counts.device)
         there = counts > 0
         old = self.regions[classes, self.region_slot]

@@ -73,7 +73,7 @@ class ContrastMemory(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor | None = None, labels: Tensor | None = None,
                 selected: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Compares embeddings with the memory, and in training mode remembers them.
+        """Compare embeddings with the memory, and in training mode remembers them.
 
         In eval mode nothing is remembered, a sample's own row is the other network's embedding of it, and the others
         are the same for every batch of that size.
@@ -163,7 +163,7 @@ class ContrastMemory(nn.Module):
 
     @torch.no_grad()
     def _note(self, index: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
-        """Stores the classes of samples, and whether one of them came before.
+        """Store the classes of samples, and whether one of them came before.
 
         Returns:
             The index, with numbers that are too large replaced by one that is not.
@@ -183,7 +183,7 @@ class ContrastMemory(nn.Module):
 
     @torch.no_grad()
     def _remember(self, embedding: Tensor, bank: Tensor, before: '_Before', index: Tensor, selected: Tensor) -> None:
-        """Moves the rows of samples towards their embeddings."""
+        """Move the rows of samples towards their embeddings."""
         old = bank[index]
         new = nn.functional.normalize(self.momentum * old + (1 - self.momentum) * embedding.to(bank.dtype), dim=1)
         # What has overflowed in half precision must not stay: the optimizer skips that step.
@@ -216,7 +216,7 @@ class _Before:
         self._version = bank._version
 
     def change(self, index: Tensor, old: Tensor, new: Tensor) -> None:
-        """Writes rows.
+        """Write rows.
 
         Args:
             index: ``[B]``, which.

@@ -61,7 +61,7 @@ class Phase:
                 raise ValueError(f'{where}: `{key}` must be a number, the weight of a loss, not {weight!r}')
         self.task = float(self.task)
         if not self.train and not self.spots:
-            raise ValueError(f'{where}: `train` names nothing that learns')
+            raise ValueError(f'{where}: `train` names nothing to train')
         if not self.spots and not self.task:
             raise ValueError(f'{where}: there is nothing to learn from: no spot is active and the task loss is off')
         if (self.epochs is None) == (self.iters is None):

@@ -42,7 +42,7 @@ def _number(launcher: str, which: int) -> int:
 
 
 def gather_samples(part: Tensor) -> Tensor:
-    """Collects what the processes have of their samples; no gradient is passed on.
+    """Collect what the processes have of their samples; no gradient is passed on.
 
     Args:
         part: ``[B, ...]``, of the same shape in every process.
@@ -59,7 +59,7 @@ def gather_samples(part: Tensor) -> Tensor:
 
 
 def from_main_process(function: Callable[[], T]) -> T:
-    """Calls a function on rank 0 and returns its result on all processes.
+    """Call a function on rank 0 and returns its result on all processes.
 
     Args:
         function: Takes no arguments. Its result must be picklable.
@@ -91,7 +91,7 @@ def _picklable(error: Exception) -> Exception:
 
 
 def leave_group() -> None:
-    """Ends the work with other processes; does nothing in a process of its own.
+    """End the work with other processes; does nothing in a process of its own.
 
     To be called when nothing refers to the trained model any more: a backend that is still referred to when the
     interpreter ends is aborted there, and the whole job fails at its very end.

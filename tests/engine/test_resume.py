@@ -78,7 +78,7 @@ def test_a_run_without_a_schedule_needs_none(folder):
 def test_where_all_are_bad_none_is_taken_and_the_message_says_why(folder):
     for path in folder.glob('*.pth'):
         truncated(path)
-    with pytest.raises(CheckpointError, match=r'no checkpoint in .*iter_9.*iter_6.*iter_3.*leave --resume out'):
+    with pytest.raises(CheckpointError, match=r'no checkpoint in .*iter_9.*iter_6.*iter_3.*omit --resume'):
         find_resumable(folder, KEYS)
 
 

@@ -115,7 +115,7 @@ def test_a_copy_runs_its_own_modules():
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match=r"torch\.compile takes no 'back'; did you mean 'backend'"):
         Execution(compile=dict(back='inductor'))
-    with pytest.raises(ValueError, match='do not go together'):
+    with pytest.raises(ValueError, match='`compile` is incompatible with `gradient_checkpointing`'):
         Execution(compile=True, gradient_checkpointing=True)
     with pytest.raises(ValueError, match=r'the student \(Block\) has no blocks'):
         Execution(gradient_checkpointing=True).check(Block(), 'student')

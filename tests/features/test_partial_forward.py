@@ -87,7 +87,7 @@ def test_networks_are_entered_behind_each_stage_of_their_backbone(name):
 @pytest.mark.parametrize('cut', ['backbone.layer1.0.conv1', 'backbone.layer2.1.conv2'])
 def test_a_cut_inside_a_residual_block_is_refused(cut):
     net, call, ends = built('ResNet')
-    with pytest.raises(ValueError, match=r'\(ImageClassifier\) cannot be entered in front of .*Networks that can'):
+    with pytest.raises(ValueError, match=r'\(ImageClassifier\) cannot be run from before .*Networks that can'):
         find_stage_entries(net, call, [cut, ends[-1]])
 
 

@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Prints."""
+    """Print."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
     from skd_mm.config import load_config
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def expand(cfg: Config) -> None:
-    """Puts what is behind ``cfg`` into ``model.student`` and ``model.teacher``."""
+    """Put what is behind ``cfg`` into ``model.student`` and ``model.teacher``."""
     from skd_mm.distillers.networks import network_config
 
     for role in ('student', 'teacher'):

@@ -21,11 +21,11 @@ class BroadcastBuffersHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_val_epoch(self, runner: Any) -> None:
-        """Validates with the same buffers on all processes."""
+        """Validate with the same buffers on all processes."""
         _broadcast(runner)
 
     def after_step(self, runner: Any, due: bool) -> None:
-        """Continues after a checkpoint with the buffers that it holds."""
+        """Continue after a checkpoint with the buffers that it holds."""
         if due:
             _broadcast(runner)
 

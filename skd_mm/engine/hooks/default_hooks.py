@@ -18,7 +18,7 @@ _KEPT = {'interval', 'by_epoch', 'save_best', 'rule', 'max_keep_ckpts'}
 
 
 def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
-    """Replaces MMEngine's checkpoint hook and log processor, and registers the hooks that a schedule needs.
+    """Replace MMEngine's checkpoint hook and log processor, and registers the hooks that a schedule needs.
 
     Args:
         runner: The runner.

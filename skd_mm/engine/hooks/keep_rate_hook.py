@@ -1,4 +1,4 @@
-"""The hook that shows where a router distils."""
+"""The hook that plots the keep rates of a router."""
 
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ from skd_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class KeepRateHook(Hook):
-    """Draws the keep rate of every spot over the epochs, behind each phase.
+    """Hook that plots the keep rate of every spot over the epochs, after each phase.
 
-    The picture, ``keep_rates.png`` in the work directory, is drawn from the run's own log, so that it is whole in a run
-    that was resumed. :class:`PhaseLoop` registers this hook by itself where the model has a router. A picture that
-    cannot be drawn (a run without a JSON log) does not end a run.
+    The plot, ``keep_rates.png`` in the work directory, is drawn from the run's own log, so that it is complete in a
+    resumed run. :class:`PhaseLoop` registers this hook if the model has a router. If the plot cannot be drawn (in a run
+    without a JSON log), the run continues.
     """
 
     priority = 'VERY_LOW'
 
     @master_only
     def after_phase(self, runner: Any) -> None:
-        """Draw what has been logged so far."""
+        """Plot the values that have been logged so far."""
         try:
             plot_keep_rates(read_run(runner.work_dir), Path(runner.work_dir) / 'keep_rates.png')
         except (OSError, ValueError) as error:

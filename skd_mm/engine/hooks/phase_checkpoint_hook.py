@@ -20,7 +20,7 @@ from skd_mm.utils import atomic_replace, did_you_mean
 
 @HOOKS.register_module()
 class PhaseCheckpointHook(Hook):
-    """Saves the last checkpoints, and the best one of each phase.
+    """Hook that saves the last checkpoints, and the best one of each phase.
 
     A run can be resumed from ``iter_<N>.pth``; ``last_checkpoint`` names the newest. The best weights of a phase, by
     the phase's own metric, are in ``best_<metric>_<phase>.pth``. Each file is written under another name, synced and
@@ -31,8 +31,8 @@ class PhaseCheckpointHook(Hook):
     Args:
         interval: Epochs or iterations of a phase between checkpoints; None saves after each validation. Each phase
             saves at its end.
-        save_best: The metric by which a phase with a task loss is judged, as in MMEngine; ``'auto'`` takes mIoU or
-            top-1 accuracy if they exist, else the first metric. Feature phases are judged by ``'spot_loss'``.
+        save_best: The metric that selects the best checkpoint of phases with a task loss, as in MMEngine; ``'auto'``
+            takes mIoU or top-1 accuracy if they exist, else the first metric. Feature phases use ``'spot_loss'``.
         rule: ``'greater'`` or ``'less'`` for that metric; inferred as in MMEngine if None.
         max_keep_ckpts: How many ``iter_<N>.pth`` to keep; at least 2, so that there is another one if the last one is
             damaged, or -1 for all.
@@ -56,7 +56,7 @@ class PhaseCheckpointHook(Hook):
             raise ValueError(f'PhaseCheckpointHook: `interval` must be a whole number from 1 on, or None, not '
                              f'{interval!r}')
         if save_best is not None and not isinstance(save_best, str):
-            raise ValueError(f'PhaseCheckpointHook: `save_best` must be the name of a measure, not {save_best!r}')
+            raise ValueError(f'PhaseCheckpointHook: `save_best` must be the name of a metric, not {save_best!r}')
         if isinstance(best_start, bool) or not isinstance(best_start, int | float):
             raise ValueError(f'PhaseCheckpointHook: `best_start` must be a number, not {best_start!r}')
         if rule not in (None, 'greater', 'less'):
@@ -74,7 +74,7 @@ class PhaseCheckpointHook(Hook):
 
     @classmethod
     def from_mmengine(cls, hook: CheckpointHook, given: Mapping[str, Any]) -> 'PhaseCheckpointHook':
-        """Makes a hook with the settings of MMEngine's hook that apply to phases.
+        """Make a hook with the settings of MMEngine's hook that apply to phases.
 
         Args:
             hook: The hook to replace.
@@ -104,7 +104,7 @@ class PhaseCheckpointHook(Hook):
         return self.interval * (epoch_length if by_epoch else 1)
 
     def before_run(self, runner: Any) -> None:
-        """Locks the work directory and chooses the checkpoint to resume from.
+        """Lock the work directory and chooses the checkpoint to resume from.
 
         Raises:
             RuntimeError: Another run is using the work directory.
@@ -113,16 +113,16 @@ class PhaseCheckpointHook(Hook):
         choose_checkpoint(runner, keys=('schedule', 'best'))
 
     def after_run(self, runner: Any) -> None:
-        """Unlocks the work directory."""
+        """Unlock the work directory."""
         unlock_work_dir(runner.work_dir)
 
     def before_train(self, runner: Any) -> None:
-        """Lets a run that begins anew find no other run's files; its own start may have read some of them."""
+        """Move the files of an earlier run away; this run may have read its initial weights from them."""
         if not runner._resume:
             archive_previous_run(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keeps the weights if they are the phase's best."""
+        """Keep the weights if they are the phase's best."""
         phase = runner.train_loop.phase
         key = self.metric(phase, metrics or {})
         if key is None or metrics is None:
@@ -140,7 +140,7 @@ class PhaseCheckpointHook(Hook):
         runner.logger.info(f'phase {phase.name}: best {key} so far {score:.6g}, kept as {name}')
 
     def after_step(self, runner: Any, due: bool) -> None:
-        """Saves a state to resume from, behind the validation that was due with it."""
+        """Save a state to resume from, after the validation that was due with it."""
         if due:
             name = f'iter_{runner.train_loop.iter}.pth'
             self._write(runner, name, save_optimizer=True)
@@ -149,26 +149,26 @@ class PhaseCheckpointHook(Hook):
                 self._point_at_last(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Writes the best records into a checkpoint."""
+        """Write the best records into a checkpoint."""
         checkpoint['best'] = self.best
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Takes the best records out of a checkpoint that is resumed."""
+        """Take the best records out of a checkpoint that is resumed."""
         if runner._resume:
             self.best = checkpoint.get('best', {})
             self.last = f"iter_{checkpoint['meta']['iter']}.pth"
             before = checkpoint['meta'].get('cfg')
             changes = config_changes(before, runner.cfg.pretty_text) if before else []
             if changes:
-                runner.logger.warning('the run goes on with another config than it had; what has begun (the optimizer '
-                                      'of this phase, its learning rate) stays as it was:\n' + '\n'.join(changes[:30]))
-            # What the next hand-over needs is looked for now, not when the phase is trained.
+                runner.logger.warning('the run continues with a changed config; the current phase keeps its optimizer '
+                                      'and learning rate:\n' + '\n'.join(changes[:30]))
+            # Look for the file of the next hand-over now, before the phase is trained.
             schedule = checkpoint['schedule']
             if schedule['phase'] in self.best and schedule['phase'] != schedule['phases'][-1]:
                 self._find(runner, self.best[schedule['phase']]['file'])
 
     def handover_file(self, runner: Any, phase_name: str, handover: str) -> Path:
-        """The file that the next phase starts from.
+        """Return the file that the next phase starts from.
 
         Args:
             runner: The runner.
@@ -179,18 +179,18 @@ class PhaseCheckpointHook(Hook):
             The path of the file.
 
         Raises:
-            RuntimeError: The phase has no best state, as its measure never was a number that bettered the start.
+            RuntimeError: The phase has no best checkpoint, because its metric never improved on its initial value.
         """
         if handover == 'last':
             return self._find(runner, str(self.last))
         if phase_name not in self.best:
-            raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its measure never was '
-                               "a number that bettered its start; see the log, or use `handover='last'`")
+            raise RuntimeError(f'phase {phase_name!r} has no best checkpoint to hand over: its metric never '
+                               "improved on its initial value; see the log, or use `handover='last'`")
         return self._find(runner, self.best[phase_name]['file'])
 
     @staticmethod
     def _find(runner: Any, name: str) -> Path:
-        """A file of this run; one that was resumed from another folder may still have it there."""
+        """Return a file of this run; a run that was resumed from another folder may still have it there."""
         folders = [Path(runner.work_dir), *([Path(runner._load_from).parent] if runner._load_from else [])]
         for folder in folders:
             if (folder / name).is_file():
@@ -199,27 +199,27 @@ class PhaseCheckpointHook(Hook):
 
     @staticmethod
     def phase_name(loop: Any) -> str:
-        """The phase's number and name as they stand in file names."""
+        """Return the phase's number and name for file names."""
         return f'phase{loop.index:02d}_{_file_name(loop.phase.name)}'
 
     def metric(self, phase: Any, metrics: dict[str, float]) -> str | None:
-        """What a phase is judged by.
+        """Return the metric that selects the best checkpoint of a phase.
 
         Args:
             phase: The phase.
-            metrics: What a validation gave.
+            metrics: The results of a validation.
 
         Returns:
-            The name of the measure; None if there is none.
+            The name of the metric; None if there is none.
 
         Raises:
-            ValueError: ``save_best`` is not among the measures; the closest ones are given.
+            ValueError: ``save_best`` is not among the metrics; the closest ones are given.
         """
         if not phase.task:
             return SPOT_LOSS
         if self.save_best != 'auto':
             if metrics and self.save_best not in metrics:
-                raise ValueError(f'PhaseCheckpointHook: save_best={self.save_best!r} is not among the measures of the '
+                raise ValueError(f'PhaseCheckpointHook: save_best={self.save_best!r} is not among the metrics of the '
                                  f'validation, {list(metrics)}{did_you_mean(self.save_best, metrics)}')
             return self.save_best
         return default_metric(metrics)
@@ -255,7 +255,7 @@ class PhaseCheckpointHook(Hook):
 
 @contextmanager
 def _finished(folder: Path, what: str, tmp: str) -> Iterator[None]:
-    """Says what could not be written, and leaves nothing that is half written."""
+    """Report files that cannot be written, and remove partial ones."""
     try:
         yield
     except OSError as error:

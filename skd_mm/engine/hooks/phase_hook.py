@@ -27,14 +27,14 @@ class PhaseHook(Hook):
         return self._teacher
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Adds the position in the schedule to a checkpoint."""
+        """Add the position in the schedule to a checkpoint."""
         checkpoint['schedule'] = dict(
             runner.train_loop.state_dict(),
             teacher=self._record(runner).state_dict(runner.train_loop.distiller.teacher),
             early_stopping=[(hook.wait_count, hook.best_score) for hook in _early_stopping(runner)])
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Rebuilds the phase of a checkpoint that is resumed, before its weights and optimizer state are loaded.
+        """Rebuild the phase of a checkpoint that is resumed, before its weights and optimizer state are loaded.
 
         The weights of a plain student, as ``load_from``, are renamed to those of the distiller's student.
 
@@ -55,7 +55,7 @@ class PhaseHook(Hook):
             hook.wait_count, hook.best_score = state
 
     def before_phase(self, runner: Any) -> None:
-        """Restarts early stopping, the moving average of the weights, and the values that are logged."""
+        """Restart early stopping, the moving average of the weights, and the values that are logged."""
         for hook in _early_stopping(runner):
             hook.wait_count = 0
             hook.best_score = -float('inf') if hook.rule == 'greater' else float('inf')

@@ -15,7 +15,7 @@ _SAMPLERS = ('DefaultSampler', 'InfiniteSampler')
 
 
 def check_loop_config(runner: Any, dataloader: Any, lengths: Mapping[str, Any]) -> None:
-    """Refuses configs that :class:`PhaseLoop` cannot train, and logs which arguments of ``train_cfg`` it ignores.
+    """Refuse configs that :class:`PhaseLoop` cannot train, and logs which arguments of ``train_cfg`` it ignores.
 
     Args:
         runner: The runner.
@@ -51,7 +51,7 @@ def check_loop_config(runner: Any, dataloader: Any, lengths: Mapping[str, Any]) 
 
 
 def _check_sampler(runner: Any, dataloader: Mapping[str, Any]) -> None:
-    """Refuses samplers that choose samples in another way than a permutation in each epoch."""
+    """Refuse samplers that choose samples in another way than a permutation in each epoch."""
     sampler = dataloader.get('sampler') or {}
     kind = sampler.get('type', _SAMPLERS[0]) if isinstance(sampler, Mapping) else type(sampler)
     name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]

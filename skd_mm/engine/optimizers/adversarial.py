@@ -29,7 +29,7 @@ class AlternatingOptimWrapper(OptimWrapperDict):
         super().__init__(student=student, discriminator=discriminator)
 
     def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:
-        """Starts the counts of both, see MMEngine's ``OptimWrapper``."""
+        """Start the counts of both, see MMEngine's ``OptimWrapper``."""
         for wrapper in self.values():
             wrapper.initialize_count_status(model, cur_iter, max_iters)
 
@@ -40,12 +40,12 @@ class AlternatingOptimWrapper(OptimWrapperDict):
 
 def build_alternating(student: OptimWrapper, discriminators: Discriminators,
                       changes: Mapping[str, Any] | None) -> AlternatingOptimWrapper:
-    """Builds the second optimizer.
+    """Build the second optimizer.
 
     Args:
         student: The student's optimizer.
         discriminators: The discriminators of the phase.
-        changes: What differs from Adam with lr 1e-4 and betas (.5, .999): arguments of an optimizer wrapper.
+        changes: Arguments of an optimizer wrapper that differ from Adam with lr 1e-4 and betas (.5, .999).
 
     Returns:
         Both. The discriminators' accumulates as many iterations as the student's. If the student's scales the loss, so
@@ -63,16 +63,17 @@ def build_alternating(student: OptimWrapper, discriminators: Discriminators,
 
 def adversarial_step(model: nn.Module, discriminators: nn.Module, batch: Any,
                      optim_wrapper: AlternatingOptimWrapper) -> dict[str, torch.Tensor]:
-    """One iteration: one forward of the student; the discriminators learn from it, and then the student from them.
+    """Run one iteration: a forward pass of the student, a step of the discriminators, then a step of the student.
 
     Args:
         model: The distiller, or its data-parallel wrapper.
-        discriminators: Its discriminators, or their wrapper. Each has its own, as each has a backward of its own.
-        batch: What the data loader gave.
+        discriminators: Its discriminators, or their wrapper. Both have their own, because
+            each has a backward pass of its own.
+        batch: A batch of the data loader.
         optim_wrapper: Both optimizers.
 
     Returns:
-        What is logged.
+        The values to log.
     """
     distiller: Any = model.module if is_model_wrapper(model) else model
     student, discriminator = optim_wrapper['student'], optim_wrapper['discriminator']

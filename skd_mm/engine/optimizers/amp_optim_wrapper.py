@@ -15,9 +15,9 @@ from skd_mm.registry import OPTIM_WRAPPERS
 class AmpOptimWrapper(_AmpOptimWrapper):
     """MMEngine's ``AmpOptimWrapper``, which also works on a CPU.
 
-    With an accelerator it is MMEngine's class. On a CPU, which MMEngine's refuses, the forward runs under autocast to
-    ``bfloat16``, the one half precision that MMEngine's autocast knows there; it has ``float32``'s range, so that the
-    loss is not scaled. Gradient accumulation and clipping work as in MMEngine's.
+    With an accelerator, it is MMEngine's class. On a CPU, which MMEngine's class refuses, the forward pass runs under
+    autocast to ``bfloat16``, the only half precision that MMEngine's autocast supports there. It has the range of
+    ``float32``, so the loss is not scaled. Gradient accumulation and clipping work as in MMEngine.
 
     Example::
 
@@ -26,8 +26,8 @@ class AmpOptimWrapper(_AmpOptimWrapper):
     Args:
         loss_scale: How the loss is scaled: ``'dynamic'``, a fixed factor, or the arguments of ``torch.amp.GradScaler``.
             Not used on a CPU. Defaults to ``'dynamic'``.
-        dtype: What to cast to, as a ``torch.dtype`` or its name. On a CPU always ``bfloat16``, with a notice where
-            another one was asked for. Defaults to None, the device's own default.
+        dtype: Data type to cast to, as a ``torch.dtype`` or its name. On a CPU always ``bfloat16``, with a notice if
+            another one is set. Defaults to None, the device's default.
         use_fsdp: Whether the model is sharded by FSDP. Not used on a CPU. Defaults to False.
         **kwargs: The arguments of MMEngine's ``OptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``.
     """
@@ -49,7 +49,7 @@ class AmpOptimWrapper(_AmpOptimWrapper):
         self._scale_update_param = None
 
     def state_dict(self) -> dict:
-        """The state of the optimizer, and of the loss scaler where there is one.
+        """Return the state of the optimizer, and of the loss scaler if there is one.
 
         Returns:
             The state. The one of a run on a CPU has no ``loss_scaler``, so that a GPU can resume from it.

@@ -19,7 +19,7 @@ class PhaseOptimization:
     """Builds the optimizer and the parameter schedulers of each phase from the config's.
 
     Args:
-        runner: The runner. Its ``auto_scale_lr`` is taken over: the runner would scale the learning rate of the first
+        runner: The runner. Its ``auto_scale_lr`` is applied here: the runner would scale the learning rate of the first
             phase only, and a second time.
     """
 
@@ -30,7 +30,7 @@ class PhaseOptimization:
         self._auto_scale_lr, runner.auto_scale_lr = runner.auto_scale_lr, None
 
     def build(self, loop: Any, phase: Phase, scale_lr: bool = True) -> None:
-        """Gives the runner an optimizer wrapper and parameter schedulers.
+        """Set the optimizer wrapper and parameter schedulers of the runner.
 
         Args:
             loop: The training loop, whose distiller has the phase activated.
@@ -76,7 +76,7 @@ class PhaseOptimization:
         return self._scheduler_cfg if phase.param_scheduler is None else phase.param_scheduler
 
     def misfits(self, loop: Any, phase: Phase) -> Iterator[str]:
-        """Yields the lengths of a phase's parameter schedulers that exceed the phase."""
+        """Yield the lengths of a phase's parameter schedulers that exceed the phase."""
         return misfits(self.scheduler_cfgs(phase), loop.data.length(phase), loop.data.epochs(phase))
 
     def _lr_ratio(self, batch_size: int) -> float:
@@ -86,7 +86,7 @@ class PhaseOptimization:
 
 
 def _keep_trainable(optimizer: Any, trainable: Mapping[str, nn.Parameter], phase: Phase) -> None:
-    """Removes frozen parameters from an optimizer, whatever constructor made its groups."""
+    """Remove frozen parameters from an optimizer, whatever constructor made its groups."""
     for group in optimizer.param_groups:
         group['params'] = [parameter for parameter in group['params'] if parameter.requires_grad]
     optimizer.param_groups[:] = [group for group in optimizer.param_groups if group['params']]

@@ -129,7 +129,7 @@ def test_the_published_start_of_a_loss(tmp_path):
 
 
 def test_an_unknown_measure_is_named_with_those_there_are():
-    words = r"save_best='mIuO' is not among the measures of the validation, \['aAcc', 'mIoU'\]"
+    words = r"save_best='mIuO' is not among the metrics of the validation, \['aAcc', 'mIoU'\]"
     with pytest.raises(ValueError, match=words):
         PhaseCheckpointHook(save_best='mIuO').metric(TASK, dict(aAcc=1, mIoU=2))
 
@@ -260,7 +260,7 @@ def test_an_interval_has_the_unit_of_the_phase_unless_it_has_its_own(cfg, in_epo
     (dict(interval=0), '`interval` must be a whole number from 1 on, or None, not 0'),
     (dict(by_epoch='yes'), "`by_epoch` must be True, False or None, not 'yes'"),
     (dict(interval='1'), "`interval` must be a whole number .* not '1'"),
-    (dict(save_best=['mIoU']), r"`save_best` must be the name of a measure, not \['mIoU'\]"),
+    (dict(save_best=['mIoU']), r"`save_best` must be the name of a metric, not \['mIoU'\]"),
     (dict(best_start='x'), "`best_start` must be a number, not 'x'"),
     (dict(rule='more'), "`rule` must be 'greater' or 'less', not 'more'")])
 def test_wrong_arguments(cfg, words):
