@@ -1,5 +1,6 @@
 """What is compared: losses between a student's and a teacher's feature, one family a file."""
 
+from .af_dcd import AfDCDLoss
 from .attention import ATLoss
 from .base import Feature, RelationalLoss, SpotLoss
 from .bpkd import BPKDLoss
@@ -20,6 +21,7 @@ from .vid import VIDLoss
 
 __all__ = [
     'ATLoss',
+    'AfDCDLoss',
     'BPKDLoss',
     'CCLoss',
     'CIRKDLoss',
