@@ -1,4 +1,4 @@
-"""Times a schedule, phase by phase, beside full forwards and a bare PyTorch loop."""
+"""Time the phases of a schedule, and compare them with full forward passes and a bare PyTorch loop."""
 
 import argparse
 import tempfile
@@ -8,23 +8,23 @@ from typing import Any
 
 
 def parse_args() -> argparse.Namespace:
-    """The options."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(description='Time the phases of a distillation')
     parser.add_argument('config', help='path of the config; weights are random, no checkpoint is needed')
     parser.add_argument('--compare', action='store_true',
-                        help='time full forwards, truncation, and truncation with the cache, in turn')
-    parser.add_argument('--iters', type=int, default=20, help='timed iterations a phase and mode')
+                        help='time full forward passes, truncation, and truncation with the cache, interleaved')
+    parser.add_argument('--iters', type=int, default=20, help='timed iterations per phase and variant')
     parser.add_argument('--warmup', type=int, default=2, help='iterations before them')
     parser.add_argument('--phases', nargs='+', default=[], metavar='NAME', help='only these phases')
     parser.add_argument('--grow', type=int, nargs='+', metavar='FACTOR',
-                        help='instead, time the one phase of --phases, cached, with that many times the data: from '
-                        'memory to the disk')
-    parser.add_argument('--no-validation', action='store_true', help='leave out validation')
+                        help='instead, time the one phase of --phases, cached, with multiples of the data, from '
+                        'memory to disk')
+    parser.add_argument('--no-validation', action='store_true', help='skip validation')
     parser.add_argument('--clock', choices=['wall', 'cpu'], default='wall',
-                        help='cpu counts the time of this process alone, for a machine that does something else, too')
+                        help='cpu measures the process time, for shared machines')
     parser.add_argument('--threads', type=int, help="PyTorch's threads on a CPU")
-    parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
-    parser.add_argument('--plot', metavar='FILE', help='draw them')
+    parser.add_argument('--json', metavar='FILE', help='also write the numbers to a file')
+    parser.add_argument('--plot', metavar='FILE', help='plot the numbers to a file')
     parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config, like schedule.fraction=0.1')
     args = parser.parse_args()
@@ -45,7 +45,7 @@ def main() -> None:
     from skd_mm.config import load_config, parse_options
     from skd_mm.utils import exit_on_error, write_json
 
-    # Several Runners in one process, which MMEngine finds worth a warning.
+    # MMEngine warns of several Runners in one process.
     warnings.filterwarnings('ignore', message='.*(instance named of visualizer|The draw is False)')
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -74,73 +74,73 @@ def log(line: str) -> None:
     print(line, flush=True)
 
 
-def modes_of(numbers: dict[str, Any]) -> list[str]:
-    """What was timed, in any of the phases."""
+def variants_of(numbers: dict[str, Any]) -> list[str]:
+    """Return the variants that were timed in any of the phases."""
     return [mode for mode in ('naive', 'truncated', 'cached', 'bare', 'bare_cached')
             if any(f'ms_{mode}' in phase for phase in numbers['phases'])]
 
 
 def report(numbers: dict[str, Any]) -> str:
-    """The table."""
-    modes = modes_of(numbers)
+    """Return the table."""
+    variants = variants_of(numbers)
     first = max(len(phase['name']) for phase in numbers['phases']) + 2
-    lines = ['', f'{"":{first}}{"milliseconds an iteration":>{12 * len(modes)}}{"GFLOPs an image":>36}',
-             f'{"phase":{first}}' + ''.join(f'{mode:>12}' for mode in modes)
-             + ''.join(f'{mode:>12}' for mode in modes[:3]) + f'{"images/s":>10}{"peak MiB":>10}']
+    lines = ['', f'{"":{first}}{"milliseconds per iteration":>{12 * len(variants)}}{"GFLOPs per image":>36}',
+             f'{"phase":{first}}' + ''.join(f'{mode:>12}' for mode in variants)
+             + ''.join(f'{mode:>12}' for mode in variants[:3]) + f'{"images/s":>10}{"peak MiB":>10}']
     for phase in numbers['phases']:
-        times = (phase.get(f'ms_{mode}') for mode in modes)
+        times = (phase.get(f'ms_{mode}') for mode in variants)
         lines.append(f'{phase["name"]:{first}}' + ''.join(f'{"-":>12}' if ms is None else f'{ms:12.1f}' for ms in times)
-                     + ''.join(f'{phase.get(f"gflop_{mode}", 0):12.3f}' for mode in modes[:3])
+                     + ''.join(f'{phase.get(f"gflop_{mode}", 0):12.3f}' for mode in variants[:3])
                      + f'{phase["images_per_s"]:10.1f}{phase["peak_mib"]:10.0f}')
     total = numbers['total']
     lines += ['', f'clock {total["clock"]}, {total["threads"]} threads, {total["device"]}, batches of '
-              f'{total["batch_size"]}, {total["iters"]} iterations a phase and mode']
+              f'{total["batch_size"]}, {total["iters"]} iterations per phase and variant']
     for ending, what in (('', 'training'), ('_with_validation', 'training and validation')):
         spent = {mode: total.get(f'seconds_{mode}{ending}') for mode in ('naive', 'truncated', 'cached')}
         if any(spent.values()):
             lines.append(f'{what}: ' + ', '.join(f'{mode} {value:,.0f} s' for mode, value in spent.items() if value))
         ratios = {mode: total.get(f'ratio_{mode}{ending}') for mode in ('truncated', 'cached')}
         if any(ratios.values()):
-            lines.append('    full forwards take ' + ', '.join(
+            lines.append('    full forward passes take ' + ', '.join(
                 f'{value:.2f} x the time of {mode}' for mode, value in ratios.items() if value))
     for mode, ending in (('truncated', ''), ('cached', '_cached')):
         if f'overhead{ending}' in total:
             lines.append(f'{mode}: {total[f"overhead{ending}"]:.2%} above the bare loop, at worst '
                          f'{total[f"worst_overhead{ending}"]:.2%}')
     if total['memory_ratio']:
-        lines.append(f'memory: the worst phase without a task takes {total["memory_ratio"]:.0%} of a step with '
-                     f'everything, which takes {total["peak_mib_joint"]:.0f} MiB above the models')
+        lines.append(f'memory: the worst phase without a task needs {total["memory_ratio"]:.0%} of a step of ordinary '
+                     f'distillation, which needs {total["peak_mib_joint"]:.0f} MiB in addition to the models')
     if 'cache_mib' in numbers['phases'][0]:
         lines.append(f'cache: at most {max(phase["cache_mib"] for phase in numbers["phases"]):,.0f} MiB in a phase')
-    lines.append(f'data loader by itself: {total["ms_loader"]:.1f} ms a batch; start of a run above the imports: '
+    lines.append(f'data loader alone: {total["ms_loader"]:.1f} ms per batch; start of a run without the imports: '
                  f'{total["start_up_s"]:.1f} s')
     return '\n'.join(lines)
 
 
 def plot(numbers: dict[str, Any], path: str) -> None:
-    """Bars for each phase and mode."""
+    """Plot bars for each phase and variant."""
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot, ticker
     phases, looks = numbers['phases'], dict(naive='#b0b0b0', truncated='#2a7fba', bare='#a6cee3', cached='#e07b16',
                                             bare_cached='#fdc785')
-    modes = [mode for mode in looks if mode in modes_of(numbers)]
+    variants = [mode for mode in looks if mode in variants_of(numbers)]
     figure, axes = pyplot.subplots(figsize=(0.8 * len(phases) + 3, 4.5), layout='constrained')
-    for i, mode in enumerate(modes):
-        axes.bar([k + 0.8 * ((i + 0.5) / len(modes) - 0.5) for k in range(len(phases))],
-                 [phase.get(f'ms_{mode}', 0) for phase in phases], 0.8 / len(modes), color=looks[mode],
+    for i, mode in enumerate(variants):
+        axes.bar([k + 0.8 * ((i + 0.5) / len(variants) - 0.5) for k in range(len(phases))],
+                 [phase.get(f'ms_{mode}', 0) for phase in phases], 0.8 / len(variants), color=looks[mode],
                  label=mode.replace('_', ', '))
     axes.set_yscale('log')
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter('{x:g}')
     axes.yaxis.set_minor_formatter('')
-    axes.set_ylabel(f'ms an iteration of {numbers["total"]["batch_size"]} images')
+    axes.set_ylabel(f'ms per iteration of {numbers["total"]["batch_size"]} images')
     axes.set_xticks(range(len(phases)), [phase['name'] for phase in phases], rotation=30, ha='right',
                     rotation_mode='anchor')
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', alpha=0.4)
     axes.set_axisbelow(True)
-    figure.legend(loc='outside upper center', ncols=len(modes), frameon=False)
+    figure.legend(loc='outside upper center', ncols=len(variants), frameon=False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

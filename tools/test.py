@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config: of a distillation, of an exported student, or any other')
     parser.add_argument('checkpoint', help='path of the checkpoint (iter_N.pth, best_*.pth, an exported one), or a '
                         'pattern, of which the newest match is taken')
-    parser.add_argument('--work-dir', help='where logs and the JSON file with the measures go; work_dirs/<name of the '
+    parser.add_argument('--work-dir', help='where logs and the JSON file with the metrics go; work_dirs/<name of the '
                         'config> if not given')
     parser.add_argument('--out', help='folder for the predictions, as label images; a name that ends in .pkl takes '
                         'them as one file, whatever the task')
@@ -115,7 +115,7 @@ def set_output(cfg: Config, out: str) -> None:
     writers = [(metric, known) for metric in metrics
                if 'output_dir' in (known := arguments(METRICS, metric, cfg.get('default_scope')))]
     if not writers:
-        raise SystemExit(f'--out {out}: none of the measures {[str(metric["type"]) for metric in metrics]} writes '
+        raise SystemExit(f'--out {out}: none of the metrics {[str(metric["type"]) for metric in metrics]} writes '
                          'predictions to a folder; give a name that ends in .pkl')
     for metric, known in writers:
         metric.output_dir = out

@@ -1,8 +1,8 @@
-"""How long the phases of a schedule take: full forwards, truncated, with the cache, and the bare mathematics.
+"""Benchmark of the phases of a schedule: full forward passes, truncated, cached, and a bare PyTorch loop.
 
-Every mode sees the same batch, one after the other and in turning order, so that what else a machine does falls on them
-all alike. An iteration is that of a run: hooks, schedules and logging are in it. The data loader, which works beside
-it, is not; it is timed by itself.
+All variants get the same batches and are interleaved in rotating order, so that other load on the machine affects them
+equally. An iteration is that of a run, with hooks, schedules and logging. The data loader, which works in parallel, is
+timed separately.
 """
 
 import copy
@@ -31,12 +31,12 @@ from skd_mm.utils import INDEX, did_you_mean
 from skd_mm.utils.pytree import tree_map
 
 CLOCKS: dict[str, Callable[[], float]] = dict(wall=time.perf_counter, cpu=time.process_time)
-# More GiB than there are: what the cache would need is printed, and a machine that lacks it is the user's to know.
+# More GiB than any machine has: the required size is printed, and the user knows what the machine has.
 _UNLIMITED = 2**20
 
 
 class FullForwardPair(NetworkPair):
-    """Runs both networks to their ends in every phase, as implementations without truncation do.
+    """Full forward passes through both networks in every phase, as in implementations without truncation.
 
     A prediction of the student takes no teacher here either.
     """
@@ -60,15 +60,15 @@ class _Stop(Exception):
 
 
 class BareLoop:
-    """A phase's mathematics without a framework around it: two networks, a loss, an optimizer.
+    """The computations of a phase without a framework: two networks, a loss, an optimizer.
 
-    Forward hooks that are registered once end the forwards; what can be cached is in a dict. The images are stacked and
-    normalised in three lines, and the learning rate stays what it is.
+    Forward hooks that are registered once stop the forward passes, and a dict holds the cached features. Three lines
+    stack and normalise the images, and the learning rate is constant.
 
     Args:
-        distiller: A distiller with the phase activated; a copy is made, of which only networks and losses are used.
+        distiller: A distiller with the phase activated; only the networks and losses of a copy are used.
         optimizer: The optimizer of the phase, whose class and settings are used.
-        cached: Read what does not change in the phase from memory.
+        cached: Read features that do not change during the phase from memory.
     """
 
     def __init__(self, distiller: Distiller, optimizer: torch.optim.Optimizer, cached: bool) -> None:
@@ -85,13 +85,13 @@ class BareLoop:
 
     @staticmethod
     def supports(distiller: Distiller) -> bool:
-        """Whether the step is one that it has: networks, spots and the task, and nothing that learns beside them."""
+        """Return whether it implements the step of a phase: networks, spots and the task, and nothing else to train."""
         return not (distiller.active.discriminators or distiller.active.routed or any(
             spot.needs for spot, _ in distiller.active.spots))
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """For the time of this its hooks are in the networks, one of which other modes share."""
+        """For the time of this its hooks are in the networks, one of which other variants share."""
         with ExitStack() as stack:
             for side, network in (('student', self.distiller.student_network),
                                   *((('teacher', self.distiller.teacher_network),) if self.teacher else ())):
@@ -122,7 +122,7 @@ class BareLoop:
 
         Args:
             batch: The batch.
-            stored: What the feature cache has of it.
+            stored: Its features in the feature cache.
             unneeded: Outputs of the frozen prefix that nothing reads.
         """
         assert self.memory is not None
@@ -132,7 +132,7 @@ class BareLoop:
         self.values.update({name: resized(output, len(batch['data_samples'])) for name, output in unneeded.items()})
 
     def step(self, batch: Mapping[str, Any]) -> None:
-        """One iteration."""
+        """Run one iteration."""
         images = torch.stack(list(batch['inputs'])).to(self.mean.device)
         images = (images.flip(1) if self.flip else images).float()
         images = (images - self.mean) / self.std
@@ -171,8 +171,8 @@ class BareLoop:
         self.optimizer.zero_grad()
 
 
-class Mode:
-    """One way to run a config's phases, in a Runner of its own.
+class Variant:
+    """A variant of running the phases of a config, in a Runner of its own.
 
     Args:
         cfg: The config.
@@ -206,16 +206,16 @@ class Mode:
         self.runner.call_hook('before_train_epoch')
 
     def step(self, batch: Any) -> None:
-        """One iteration of training."""
+        """Run one training iteration."""
         self.loop.run_iter(batch)
 
     def val_step(self, batch: Any) -> None:
-        """One iteration of validation."""
+        """Run one validation iteration."""
         self.runner.val_loop.run_iter(0, batch)
 
 
 def prepare_config(cfg: Config, work_dir: str) -> Config:
-    """A config whose models have random weights, and which writes nowhere else.
+    """Return a config whose models have random weights, and which only writes to its work directory.
 
     Args:
         cfg: A config with a distiller and a ``schedule``.
@@ -243,43 +243,43 @@ def benchmark(cfg: Config, iters: int = 20, warmup: int = 2, compare: bool = Tru
     """Time every phase of a config.
 
     Args:
-        cfg: What :func:`prepare_config` gave.
-        iters: Timed iterations a phase and mode.
+        cfg: The result of :func:`prepare_config`.
+        iters: Timed iterations per phase and variant.
         warmup: Iterations before them.
-        compare: Time full forwards, truncation, and truncation with the cache; else the config as it is.
+        compare: Time full forward passes, truncation, and truncation with the cache; otherwise the config as it is.
         phases: Names of the phases; all by default.
         validation: Time validation, too.
-        clock: ``'wall'``; ``'cpu'`` counts the time of this process only, with one thread on a busy machine.
-        log: Gets a line a phase.
+        clock: ``'wall'``, or ``'cpu'`` for the process time, with a single thread on a shared machine.
+        log: Called with one line per phase.
 
     Returns:
-        ``phases``, a list of dicts, and ``total``; what they hold is in ``docs/performance.md``.
+        ``phases``, a list of dicts, and ``total``; ``docs/performance.md`` describes their keys.
 
     Raises:
         ValueError: A phase or a clock has no such name.
     """
     logging.getLogger('mmengine').setLevel(logging.ERROR)
-    Runner.from_cfg(copy.deepcopy(cfg))  # what it imports is no part of the start
+    Runner.from_cfg(copy.deepcopy(cfg))  # imports are not part of the start-up time
     start = CLOCKS[clock]()
-    truncated = Mode(cfg, 0)
+    truncated = Variant(cfg, 0)
     truncated.begin(0)
     start_up = CLOCKS[clock]() - start
     wanted = [index for index, phase in enumerate(truncated.loop.phases) if not phases or phase.name in phases]
     unknown = set(phases) - {phase.name for phase in truncated.loop.phases}
     if unknown:
         raise ValueError(f'there is no phase {sorted(unknown)}: {[phase.name for phase in truncated.loop.phases]}')
-    modes = dict(truncated=truncated)
+    variants = dict(truncated=truncated)
     if compare:
-        modes['naive'] = Mode(cfg, 0, naive=True)
+        variants['naive'] = Variant(cfg, 0, naive=True)
     if compare or cfg.schedule.get('cache'):
         try:
-            modes['cached'] = Mode(cfg, cfg.schedule.get('cache') or _UNLIMITED)
+            variants['cached'] = Variant(cfg, cfg.schedule.get('cache') or _UNLIMITED)
         except ValueError as error:
             log(f'not cached: {error}')
     MMLogger.get_current_instance().setLevel(logging.ERROR)
-    # One phase by itself may be timed where the whole network cannot be trained, as with a single image.
+    # Single phases can be timed even if the whole network cannot be trained, as with a single image.
     joint = None if phases else peak_memory(_joint(truncated.loop))
-    results = [_phase(modes, index, iters, warmup, validation, CLOCKS[clock], log) for index in wanted]
+    results = [_phase(variants, index, iters, warmup, validation, CLOCKS[clock], log) for index in wanted]
     return dict(phases=results, total=dict(
         _total(results), start_up_s=start_up, peak_mib_joint=joint, batch_size=truncated.loop.data.batch_size,
         memory_ratio=joint and max((phase['peak_mib'] for phase in results if not phase['task']), default=0) / joint,
@@ -292,11 +292,11 @@ def scaling(cfg: Config, factors: Sequence[int], phase: str, clock: str = 'wall'
     """Time a cached phase, from its second iteration on, as the data grows out of memory onto the disk.
 
     Args:
-        cfg: What :func:`prepare_config` gave. What its ``schedule.fraction`` needs is the limit of the memory.
-        factors: How many times that fraction, the first one is 1.
+        cfg: The result of :func:`prepare_config`. The memory limit is the size that its ``schedule.fraction`` needs.
+        factors: Multiples of that fraction; the first one is 1.
         phase: Name of the phase.
         clock: As for :func:`benchmark`.
-        log: Gets a line a factor.
+        log: Called with one line per factor.
 
     Returns:
         A dict a factor: ``images``, ``memory_mib``, ``disk_mib``, ``seconds`` and ``against_linear``, the time an image
@@ -336,14 +336,14 @@ class _Growing:
     """A cached phase with a part of the data."""
 
     def __init__(self, cfg: Config, phase: str, cache: Any) -> None:
-        self.mode = Mode(cfg, cache)
-        self.loop = self.mode.loop
+        self.variant = Variant(cfg, cache)
+        self.loop = self.variant.loop
         names_ = [each.name for each in self.loop.phases]
         if phase not in names_:
             raise ValueError(f'there is no phase {phase!r}{did_you_mean(phase, names_)}')
-        self.mode.begin(names_.index(phase))
+        self.variant.begin(names_.index(phase))
         self.batches = iter(self.loop.dataloader)
-        self.mode.step(next(self.batches))  # what happens once
+        self.variant.step(next(self.batches))  # what happens once
         if self.loop.phase.unit != 'epochs':
             raise ValueError(f'the phase {phase!r} has {self.loop.phase.iters} iterations however much data there is: '
                              'give it a length in epochs, `schedule.phase_epochs`')
@@ -355,20 +355,20 @@ class _Growing:
         """Train up to an iteration."""
         start = clock()
         for _ in range(to - self.done):
-            self.mode.step(next(self.batches))
+            self.variant.step(next(self.batches))
         synchronise()
         self.done, self.seconds = to, self.seconds + clock() - start
 
 
-def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, validation: bool,
+def _phase(variants: Mapping[str, Variant], index: int, iters: int, warmup: int, validation: bool,
            clock: Callable[[], float], log: Callable[[str], None]) -> dict[str, Any]:
-    for mode in modes.values():
+    for mode in variants.values():
         mode.begin(index)
-    loop = modes['truncated'].loop
+    loop = variants['truncated'].loop
     phase = loop.phase
     # An epoch, or the start of a long one.
     batches = list(islice(iter(loop.dataloader), min(loop.data.epoch_length(phase), 8)))
-    peak = peak_memory(modes['truncated'].step, copy.deepcopy(batches[0]))
+    peak = peak_memory(variants['truncated'].step, copy.deepcopy(batches[0]))
 
     def timed(step: Callable[[Any], None], batch: Any) -> float:
         batch = copy.deepcopy(batch)
@@ -380,16 +380,16 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
 
     entry: dict[str, Any] = dict(name=phase.name, task=phase.task, iterations=loop.data.length(phase), peak_mib=peak)
     filling: list[float] = []
-    steps: dict[str, Callable[[Any], None]] = {name: mode.step for name, mode in modes.items()}
+    steps: dict[str, Callable[[Any], None]] = {name: mode.step for name, mode in variants.items()}
     bare: dict[str, BareLoop] = {}
     if BareLoop.supports(loop.distiller):
         bare['bare'] = BareLoop(loop.distiller, loop.runner.optim_wrapper.optimizer, cached=False)
-    if 'cached' in modes:
-        own = modes['cached'].loop
+    if 'cached' in variants:
+        own = variants['cached'].loop
         if bare:
             bare['bare_cached'] = BareLoop(own.distiller, own.runner.optim_wrapper.optimizer, cached=True)
         for batch in batches:
-            filling.append(timed(modes['cached'].step, batch))
+            filling.append(timed(variants['cached'].step, batch))
             if not bare:
                 continue
             inputs = own.distiller.data_preprocessor(copy.deepcopy(batch), True)
@@ -406,7 +406,7 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
         order = list(steps)
         for name in order[i % len(order):] + order[:i % len(order)]:
             with bare[name].hooked() if name in bare else ExitStack():
-                if i == 0 and name in modes:
+                if i == 0 and name in variants:
                     with FlopCounterMode(display=False) as counter:
                         timed(steps[name], batch)
                     entry[f'gflop_{name}'] = counter.get_total_flops() / len(batch['data_samples']) / 1e9
@@ -426,30 +426,30 @@ def _phase(modes: Mapping[str, Mode], index: int, iters: int, warmup: int, valid
         entry['ms_fill_first'] = filling[0]
         entry['fill_iterations'] = _fill_iterations(loop)
     if validation and loop.runner.val_loop is not None:
-        entry.update(_validation(modes, iters, timed))
+        entry.update(_validation(variants, iters, timed))
     del bare
     log(_line(entry))
     return entry
 
 
-def _validation(modes: Mapping[str, Mode], iters: int, timed: Callable[..., float]) -> dict[str, Any]:
-    loop = modes['truncated'].loop
+def _validation(variants: Mapping[str, Variant], iters: int, timed: Callable[..., float]) -> dict[str, Any]:
+    loop = variants['truncated'].loop
     loader = loop.runner.val_loop.dataloader
     batches = list(islice(iter(loader), min(iters, len(loader), 8)))
     entry: dict[str, Any] = {}
-    for mode in modes.values():
+    for mode in variants.values():
         mode.runner.model.eval()
-    if 'cached' in modes:
-        entry['ms_val_fill'] = median([timed(modes['cached'].val_step, batch) for batch in batches])
-    times: dict[str, list[float]] = {name: [] for name in modes}
+    if 'cached' in variants:
+        entry['ms_val_fill'] = median([timed(variants['cached'].val_step, batch) for batch in batches])
+    times: dict[str, list[float]] = {name: [] for name in variants}
     for i, batch in enumerate(islice(cycle(batches), 2 + min(iters, len(loader), 10))):
-        for name, mode in modes.items():
+        for name, mode in variants.items():
             spent = timed(mode.val_step, batch)
             if i >= 2:
                 times[name].append(spent)
     for name, values in times.items():
         entry[f'ms_val_{name}'] = median(values)
-    for mode in modes.values():
+    for mode in variants.values():
         mode.runner.model.train()
     phase = loop.phase
     unit = loop.data.epoch_length(phase) if phase.unit == 'epochs' else 1
@@ -527,14 +527,14 @@ def _joint(loop: Any) -> Callable[[], None]:
 
 
 def peak_memory(step: Callable[..., None], *args: Any) -> float:
-    """The most memory that a step takes at once above what is allocated before it, in MiB.
+    """Return the peak memory of a step in MiB, in addition to what is allocated before it.
 
     Args:
-        step: What is run, once.
+        step: The step, which is run once.
         *args: Its arguments.
 
     Returns:
-        What PyTorch's allocator gave out: gradients, optimizer state, activations. The models are there before.
+        The memory of gradients, optimizer state and activations, from PyTorch's allocator, without the models.
     """
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -556,7 +556,7 @@ def peak_memory(step: Callable[..., None], *args: Any) -> float:
 
 
 def _loader_time(loop: Any, count: int = 10) -> float:
-    """Milliseconds a batch, of the loader with its workers and nothing beside it."""
+    """Return the milliseconds per batch of the loader with its workers alone."""
     batches = iter(loop.dataloader)
     for _ in range(2):
         next(batches)
@@ -567,7 +567,7 @@ def _loader_time(loop: Any, count: int = 10) -> float:
 
 
 def synchronise() -> None:
-    """Wait for what a GPU has been given to do, if there is one."""
+    """Wait for the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -575,4 +575,4 @@ def synchronise() -> None:
 def _line(entry: Mapping[str, Any]) -> str:
     parts = [f'{name} {entry[f"ms_{name}"]:.1f}' for name in ('naive', 'truncated', 'bare', 'cached', 'bare_cached')
              if f'ms_{name}' in entry]
-    return f'{entry["name"]:26} ms an iteration: {", ".join(parts)}; peak {entry["peak_mib"]:.0f} MiB'
+    return f'{entry["name"]:26} ms per iteration: {", ".join(parts)}; peak {entry["peak_mib"]:.0f} MiB'

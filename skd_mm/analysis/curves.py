@@ -22,11 +22,11 @@ def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None
     """Draw what runs have logged over the iterations since their start, one panel per metric.
 
     Where a phase ends and the next begins is marked in the colour of the run, with the name of the next; runs with the
-    same phases share the marks. What was logged in training is a line, what was measured in validation has dots.
+    same phases share the marks. Training values are lines, validation values have dots.
 
     Args:
         runs: The runs, see :func:`skd_mm.analysis.logs.read_run`.
-        keys: What to draw, such as ``['mIoU', 'loss']``. Losses have a logarithmic axis.
+        keys: Values to plot, such as ``['mIoU', 'loss']``. Losses have a logarithmic axis.
         out: The image file to write, in any format that Matplotlib knows by its suffix; no display is needed. None
             writes none.
         title: Title of the figure.
@@ -86,7 +86,7 @@ def _draw(panel: Axes, runs: Sequence[Run], key: str, names: Sequence[str]) -> N
                   for mode in ('train', 'val')}
         for mode, parts in curves.items():
             label = f'{name} (validation)' if mode == 'val' and curves['train'] else name
-            # The curve of a phase does not go on into the next: something else is measured there, or anew.
+            # Curves do not continue into the next phase, which logs other values or starts again.
             for number, points in enumerate(parts):
                 # One point alone is no line.
                 dots: dict[str, Any] = dict(marker='o', markersize=2.5) if mode == 'val' or len(points) == 1 else {}

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from .logs import Run, Span
 
 KEEP = 'router.keep.'
-"""What the names of logged keep rates begin with; the name of the spot follows."""
+"""Prefix of the names of logged keep rates, before the name of the spot."""
 
 
 def keep_rates(span: Span) -> dict[str, dict[int, float]]:
@@ -18,8 +18,8 @@ def keep_rates(span: Span) -> dict[str, dict[int, float]]:
         span: A phase of a run, see :meth:`skd_mm.analysis.logs.Run.spans`.
 
     Returns:
-        For each spot, in the order of the forward, the mean of what was logged in each epoch, by its number from 1 on;
-        empty where there was no router.
+        For each spot, in the order of the forward pass, the mean of the logged values by epoch, from 1 on; empty
+        without a router.
     """
     logged: dict[str, dict[int, list[float]]] = {}
     for record in span.records:
@@ -39,7 +39,7 @@ def plot_keep_rates(run: Run, out: str | Path) -> Figure | None:
         out: The image file to write.
 
     Returns:
-        The figure; None, and no file, where no router has logged anything.
+        The figure; None, and no file, if no router has logged anything.
     """
     found = [rates for span in run.spans() if (rates := keep_rates(span))]
     if not found:

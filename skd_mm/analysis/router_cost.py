@@ -1,4 +1,4 @@
-"""What a router costs: a routed step beside plain distillation, and beside the passes that it cannot do without."""
+"""Cost of a router: a routed step, compared with plain distillation and with the passes that it needs."""
 
 import statistics
 import time
@@ -19,15 +19,16 @@ from .benchmark import synchronise
 
 @dataclass(frozen=True)
 class RouterCost:
-    """Milliseconds of a step, medians of interleaved runs.
+    """Times of a step in milliseconds, medians of interleaved runs.
 
     Attributes:
-        teacher: A forward of the teacher without a gradient.
-        student: A forward of the student in training mode, with a graph.
-        plain: A step of the same distiller with all gates open and no policy: forwards, losses, backward.
+        teacher: A forward pass of the teacher without gradients.
+        student: A forward pass of the student in training mode, with a graph.
+        plain: A step of the same distiller with all gates open and no policy: forward passes, losses, backward pass.
         routed: A step with the policy.
-        passes: The networks' passes of a routed step in a bare loop: the teacher without a gradient and once more with
-            one for its input, the student with its backward and once more, constant, with one for its input.
+        passes: The networks' passes of a routed step in a bare loop: the teacher without gradients and again with a
+            gradient for its input, the student with its backward pass and again, constant, with a gradient for its
+            input.
     """
 
     teacher: float
@@ -38,23 +39,24 @@ class RouterCost:
 
     @property
     def units(self) -> float:
-        """Three forwards of the teacher and five of the student: what SAKD's algorithm needs.
+        """Three forward passes of the teacher and five of the student, which SAKD's algorithm needs.
 
-        The teacher's forward, and one more with a backward for its input; the student's forward and backward, and one
-        more forward with a backward for its input. A backward counts as two forwards, one for the input as one.
+        These are the teacher's forward pass, and another one with a backward pass for its input; the student's forward
+        and backward passes, and another forward pass with a backward pass for its input. A backward pass counts as two
+        forward passes, one for the input alone as one.
         """
         return 3 * self.teacher + 5 * self.student
 
 
 def router_cost(routed: Distiller, plain: Distiller, shape: Sequence[int], batch_size: int, rounds: int) -> RouterCost:
-    """Measures a step, on made-up images.
+    """Measure a step on random images.
 
     Args:
-        routed: A distiller with a router that learns, on its device; what is activated is what is measured.
+        routed: A distiller with a trained router, on its device; its active phase is measured.
         plain: The same with ``gate='always'``.
         shape: ``(C, H, W)`` of the images.
-        batch_size: Images a step.
-        rounds: How often each thing is timed, after one round that is not counted.
+        batch_size: Images per step.
+        rounds: Number of timed rounds, after one warm-up round.
 
     Returns:
         The medians.

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from skd_mm.distillers.networks import read_config
 from skd_mm.engine.prelude import run_prelude
 
-from .benchmark import CLOCKS, Mode, synchronise
+from .benchmark import CLOCKS, Variant, synchronise
 
 
 def teacher_cost(cfg: Config, folder: str | None, clock: str = 'wall', train: bool = False) -> dict[str, Any]:
@@ -91,14 +91,14 @@ def iteration_times(cfgs: Sequence[Config], iters: int, warmup: int, clock: str)
         For each config, the milliseconds of each iteration.
     """
     now = CLOCKS[clock]
-    modes = [Mode(cfg, 0) for cfg in cfgs]
+    variants = [Variant(cfg, 0) for cfg in cfgs]
     batches: list[Any] = []
-    for mode in modes:
+    for mode in variants:
         mode.begin(0)
         batches.append(cycle(list(islice(iter(mode.loop.dataloader), 4))))
-    times: list[list[float]] = [[] for _ in modes]
+    times: list[list[float]] = [[] for _ in variants]
     for i in range(warmup + iters):
-        for mode, batch, values in zip(modes, batches, times, strict=True):
+        for mode, batch, values in zip(variants, batches, times, strict=True):
             data = copy.deepcopy(next(batch))
             begin = now()
             mode.step(data)

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from torch import nn
 
 from skd_mm.analysis import benchmark as module
-from skd_mm.analysis.benchmark import BareLoop, Mode, _total, peak_memory, prepare_config
+from skd_mm.analysis.benchmark import BareLoop, Variant, _total, peak_memory, prepare_config
 from tests.faults.campaign import KINDS
 from tests.helpers import PIPELINE, RANDOM, SIDE, SPOTS, calls, config, differing, quick, state
 
@@ -16,11 +16,11 @@ def cfg(tmp_path):
     return lambda **changes: prepare_config(config(tmp_path / 'config', **changes), str(tmp_path / 'run'))
 
 
-def steps(mode, index, count=3):
-    mode.begin(index)
-    batches = [batch for _, batch in zip(range(count), mode.loop.dataloader, strict=False)]
+def steps(variant, index, count=3):
+    variant.begin(index)
+    batches = [batch for _, batch in zip(range(count), variant.loop.dataloader, strict=False)]
     for batch in batches:
-        mode.step(batch)
+        variant.step(batch)
     return batches
 
 
@@ -30,17 +30,17 @@ def test_the_bare_loop_does_the_mathematics_of_the_phase(cfg, index):
     changes = dict(param_scheduler=[], pipeline=PIPELINE)
     for cached in (False, True):
         with quick():
-            mode = Mode(cfg(**changes), 1. if cached else 0)
-        mode.begin(index)
-        optimizer = mode.loop.runner.optim_wrapper.optimizer
-        bare = BareLoop(mode.loop.distiller, optimizer, cached)
-        batches = [batch for _, batch in zip(range(3), mode.loop.dataloader, strict=False)]
+            variant = Variant(cfg(**changes), 1. if cached else 0)
+        variant.begin(index)
+        optimizer = variant.loop.runner.optim_wrapper.optimizer
+        bare = BareLoop(variant.loop.distiller, optimizer, cached)
+        batches = [batch for _, batch in zip(range(3), variant.loop.dataloader, strict=False)]
         copies = [dict(inputs=list(batch['inputs']), data_samples=[s.clone() for s in batch['data_samples']])
                   for batch in batches]
         for batch in batches:
-            mode.step(batch)
+            variant.step(batch)
         if cached:
-            distiller = mode.loop.distiller
+            distiller = variant.loop.distiller
             for batch in copies:
                 keys = module.sample_keys(batch['data_samples'], (3, SIDE, SIDE))
                 bare.remember(batch, distiller.cache.get(keys), next(iter(distiller.pair._placeholders.values())))
@@ -48,22 +48,22 @@ def test_the_bare_loop_does_the_mathematics_of_the_phase(cfg, index):
             for batch in copies:
                 bare.step(batch)
         assert bool(teacher) == (not cached and index < 3)
-        assert not differing(state(mode.loop.distiller.student), state(bare.student))
+        assert not differing(state(variant.loop.distiller.student), state(bare.student))
 
 
 def test_naive_runs_both_networks_to_their_ends_for_the_same_weights(cfg):
     found = []
     for naive in (False, True):
         with quick():
-            mode = Mode(cfg(), 0, naive)
-        with calls(mode.loop.distiller.teacher, mode.loop.distiller.student) as (teacher, student):
-            steps(mode, 1)
+            variant = Variant(cfg(), 0, naive)
+        with calls(variant.loop.distiller.teacher, variant.loop.distiller.student) as (teacher, student):
+            steps(variant, 1)
         assert (teacher['backbone.layers.2'], student['backbone.layers.2']) == ((3, 3) if naive else (0, 0))
-        found.append(state(mode.loop.distiller.student))
-        mode.begin(3)
-        mode.runner.model.eval()
-        with calls(mode.loop.distiller.teacher) as teacher:
-            mode.val_step(next(iter(mode.runner.val_loop.dataloader)))
+        found.append(state(variant.loop.distiller.student))
+        variant.begin(3)
+        variant.runner.model.eval()
+        with calls(variant.loop.distiller.teacher) as teacher:
+            variant.val_step(next(iter(variant.runner.val_loop.dataloader)))
         assert not teacher
     assert not differing(*found)
 

@@ -1,17 +1,17 @@
-"""Times a routed step of a config with a router, beside plain distillation and the passes that it cannot do without."""
+"""Compare the time of a routed step with that of plain distillation, and of the passes that it needs."""
 
 import argparse
 from dataclasses import asdict
 
 
 def parse_args() -> argparse.Namespace:
-    """What to time, and how often."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of a config with `model.router`')
-    parser.add_argument('--batch-size', type=int, help="images a step; the config's if not given")
-    parser.add_argument('--rounds', type=int, default=20, help='how often each thing is timed, by turns')
-    parser.add_argument('--device', help='cuda if there is a GPU, else cpu, if not given')
-    parser.add_argument('--json', metavar='FILE', help='write the numbers to a file, too')
+    parser.add_argument('--batch-size', type=int, help="images per step; by default the config's")
+    parser.add_argument('--rounds', type=int, default=20, help='number of interleaved rounds')
+    parser.add_argument('--device', help='by default cuda if there is a GPU, else cpu')
+    parser.add_argument('--json', metavar='FILE', help='also write the numbers to a file')
     parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of the config')
     return parser.parse_args()
@@ -54,13 +54,14 @@ def main() -> None:
                    ratio_passes=cost.routed / cost.passes, gflop_routed=counted[0] / 1e9, gflop_plain=counted[1] / 1e9,
                    gflop_units=needed / 1e9, ratio_flop_units=counted[0] / needed)
     print(f'{args.config}: {batch_size} images of {shape}, medians of {args.rounds} rounds on {device}')
-    print(f'  forward of the teacher {cost.teacher:.1f} ms, of the student {cost.student:.1f} ms')
-    print(f'  plain distillation     {cost.plain:.1f} ms a step')
-    print(f'  routed                 {cost.routed:.1f} ms a step: {numbers["ratio_plain"]:.2f} x plain distillation, '
-          f'{numbers["ratio_units"]:.2f} x (3 teacher + 5 student forwards = {cost.units:.1f} ms), '
+    print(f'  forward pass of the teacher {cost.teacher:.1f} ms, of the student {cost.student:.1f} ms')
+    print(f'  plain distillation     {cost.plain:.1f} ms per step')
+    print(f'  routed                 {cost.routed:.1f} ms per step: {numbers["ratio_plain"]:.2f} x plain distillation, '
+          f'{numbers["ratio_units"]:.2f} x (3 teacher + 5 student forward passes = {cost.units:.1f} ms), '
           f'{numbers["ratio_passes"]:.2f} x the bare passes ({cost.passes:.1f} ms)')
-    print(f'  counted                {numbers["gflop_routed"]:.3f} GFLOP an image, plain {numbers["gflop_plain"]:.3f}: '
-          f'{numbers["ratio_flop_units"]:.2f} x (3 teacher + 5 student forwards = {numbers["gflop_units"]:.3f})')
+    print(f'  counted                {numbers["gflop_routed"]:.3f} GFLOP per image, '
+          f'plain {numbers["gflop_plain"]:.3f}: {numbers["ratio_flop_units"]:.2f} x (3 teacher + 5 student forward '
+          f'passes = {numbers["gflop_units"]:.3f})')
     if args.json:
         write_json(args.json, numbers)
 

@@ -1,4 +1,4 @@
-"""Prints the whole config behind a file: its bases merged, its variables filled in."""
+"""Print the complete config of a file, with its bases merged and its variables filled in."""
 
 import argparse
 
@@ -7,11 +7,11 @@ from mmengine.registry import MODELS, init_default_scope
 
 
 def parse_args() -> argparse.Namespace:
-    """The options that mmsegmentation's ``print_config.py`` has, and a name for the file it writes."""
+    """Parse the options, which are those of mmsegmentation's ``print_config.py`` and the name of an output file."""
     parser = argparse.ArgumentParser(description='Print the whole config')
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--expand', action='store_true', help='put the networks of a distiller in the place of the '
-                        'configs that it names')
+    parser.add_argument('--expand', action='store_true',
+                        help="replace the paths of a distiller's network configs by the networks")
     parser.add_argument('--graph', action='store_true', help='print the modules of the model too; of a '
                         'distiller, those of the student')
     parser.add_argument('--save-path', help='write the config there as well; the suffix is .py, .json or .yaml')
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print."""
+    """Print the config."""
     args = parse_args()
     # Imported after the options are parsed, so that --help is quick.
     from skd_mm.config import load_config
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def expand(cfg: Config) -> None:
-    """Put what is behind ``cfg`` into ``model.student`` and ``model.teacher``."""
+    """Replace ``cfg`` in ``model.student`` and ``model.teacher`` by the networks."""
     from skd_mm.distillers.networks import network_config
 
     for role in ('student', 'teacher'):
@@ -50,8 +50,8 @@ def expand(cfg: Config) -> None:
         if named and 'type' not in named:
             model, scope = network_config(named, role)
             others = ('checkpoint', 'mode', 'backbone_stages')
-            beside = {key: named[key] for key in others if named.get(key) is not None}
-            cfg.model[role] = ConfigDict(model, **beside, **({'_scope_': scope} if scope is not None else {}))
+            given = {key: named[key] for key in others if named.get(key) is not None}
+            cfg.model[role] = ConfigDict(model, **given, **({'_scope_': scope} if scope is not None else {}))
 
 
 if __name__ == '__main__':
