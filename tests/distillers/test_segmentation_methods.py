@@ -18,6 +18,7 @@ METHODS = {
     'SKDSPairwiseLoss': dict(student=FEATURE, loss=dict(type='SKDSPairwiseLoss')),
     'IFVDLoss': dict(student=FEATURE, loss=dict(type='IFVDLoss')),
     'MGD': dict(student=FEATURE, connector=dict(type='MaskedGenerator'), loss=dict(type='MSELoss', reduction='sum')),
+    'AfDCDLoss': dict(student=FEATURE, connector=dict(type='MaskedGenerator'), loss=dict(type='AfDCDLoss', groups=3)),
     'BPKDLoss': dict(student=LOGITS, loss=dict(type='BPKDLoss')),
     'CIRKDLoss': dict(student=FEATURE, loss=dict(type='CIRKDLoss')),
     'CIRKDMemoryLoss': dict(student=FEATURE, connector=dict(type='Projector'), memory=QUEUES,
