@@ -1,3 +1,3 @@
-# tools/demo.py sets the epochs: as many as cost what the stagewise schedule does.
+# tools/demo.py sets the epochs such that the cost equals that of the stagewise schedule.
 _base_ = './skd.py'
 schedule = dict(type='Simultaneous')

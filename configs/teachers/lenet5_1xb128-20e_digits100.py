@@ -1,4 +1,4 @@
-# The lightweight teacher of LW-KD, as this project designs it (docs/lwkd.md).
+# The lightweight teacher of LW-KD, in our own design (docs/lwkd.md).
 _base_ = ['../_base_/models/classifier.py', '../_base_/datasets/digits100.py', '../_base_/default_runtime_cls.py']
 model = dict(backbone=dict(type='skd_mm.LeNet5'), neck=None, head=dict(in_channels=84, num_classes=100))
 optim_wrapper = dict(

@@ -1,5 +1,5 @@
 _base_ = './lenet5_1xb128-20e_digits100.py'
-# Four times as many of each as there are for 100 classes, or the steps are too few to learn.
+# Four times as many images per class as for 100 classes; otherwise there are too few steps.
 train_dataloader = dict(dataset=dict(num_classes=11, per_class=2000))
 val_dataloader = dict(dataset=dict(num_classes=11))
 model = dict(head=dict(num_classes=11))

@@ -1,4 +1,4 @@
-# It starts from weights of ImageNet, whose thousand classes include these ten.
+# Starts from ImageNet weights, whose thousand classes include these ten.
 _base_ = [
     '../_base_/models/resnet_concat-pool.py', '../_base_/datasets/imagenette.py',
     '../_base_/schedules/adam_constant.py', '../_base_/default_runtime_cls.py'

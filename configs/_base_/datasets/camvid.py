@@ -1,5 +1,5 @@
-# CamVid as SKD trains on it: 480x640, batches of 8, no augmentation. Labels are resized by the nearest neighbour in
-# training and not at all in validation, where predictions are brought to the labels' own size.
+# CamVid as in SKD: 480x640, batch size 8, no augmentation. Training resizes labels with nearest-neighbour interpolation;
+# validation resizes predictions to the size of the labels.
 dataset_type = 'skd_mm.CamVidDataset'
 data_root = '{{$SKD_MM_DATA:data}}/camvid'
 normalisation = dict(  # R, G, B; SKD gives them for pixels in [0, 1]

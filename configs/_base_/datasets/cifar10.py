@@ -1,4 +1,4 @@
-# CIFAR-10 with the augmentation of CIFAR-100. SKD's own is that of imagenette.py, at 32x32.
+# CIFAR-10 with the augmentation of CIFAR-100. SKD uses that of imagenette.py, at 32x32.
 _base_ = './cifar100.py'
 data_preprocessor = dict(
     num_classes=10,

@@ -1,4 +1,4 @@
-# CIFAR-100 as CRD and SAKD train on it. What they do not do is drop the last batch of an epoch when it is not full.
+# CIFAR-100 as in CRD and SAKD, except that they do not drop the last batch of an epoch if it is not full.
 dataset_type = 'skd_mm.CIFAR100'
 data_root = '{{$SKD_MM_DATA:data}}'  # with cifar-100-python/ in it
 data_preprocessor = dict(

@@ -1,4 +1,4 @@
-# A part of CIFAR-100 in the data set's own layout: its md5 sums are not those of the release.
+# A part of CIFAR-100 in the layout of the data set, whose md5 sums differ from the release.
 _base_ = './cifar100.py'
 part = dict(dataset=dict(check_md5=False))
 train_dataloader = part

@@ -1,5 +1,5 @@
-# Images of the numbers 0 to 99, drawn (docs/lwkd.md): 500 of each for training and 100 for testing, without augmentation.
-# They lie in memory as they are fed; a worker would only copy them.
+# Synthetic images of the numbers 0 to 99 (docs/lwkd.md): 500 per class for training, 100 for testing, no augmentation.
+# The images are in memory already; a worker would only copy them.
 data_preprocessor = dict(mean=[60.], std=[75.], to_rgb=False)
 train_dataloader = dict(
     batch_size=128,

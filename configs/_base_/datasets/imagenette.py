@@ -1,4 +1,4 @@
-# Imagenette (ten classes of ImageNet, a folder each) at 224x224.
+# Imagenette (ten classes of ImageNet, one folder per class) at 224x224.
 #
 # SKD augments with fastai's defaults without the flip: each of random crop, rotation up to 10 degrees, zoom up to 1.1,
 # perspective warp .2 and lighting .2 (brightness and contrast), the two groups with probability .75. mmpretrain has no

@@ -1,4 +1,4 @@
-# Imagewoof: ten breeds of dogs, laid out as Imagenette is.
+# Imagewoof: ten dog breeds, in the layout of Imagenette.
 _base_ = './imagenette.py'
 imagewoof = dict(dataset=dict(data_root='{{$SKD_MM_DATA:data}}/imagewoof2'))
 train_dataloader = imagewoof

@@ -1,4 +1,4 @@
-# AT at the encoder's five features, all of which the decoder reads, and KD at every pixel's logits.
+# AT at the encoder's five features, all of which the decoder reads, and KD at the logits of every pixel.
 _base_ = './at.py'
 encoder = ['backbone.stem', 'backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4']
 distiller = dict(
@@ -6,7 +6,7 @@ distiller = dict(
         _base_.distiller.spots[0],
         dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=4))
     ])
-# What a config of two U-Nets merges into its own model.
+# Merged into the model of a config with two U-Nets.
 routed = dict(
     teacher=dict(backbone_stages=encoder),
     student=dict(backbone_stages=encoder),

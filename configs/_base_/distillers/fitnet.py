@@ -1,4 +1,4 @@
-# FitNet: a regressor from the second stage to the teacher's; β = 1, γ = 1.
+# FitNet: a regressor from the student's second stage to the teacher's; β = 1, γ = 1.
 _base_ = './kd.py'
 distiller = dict(
     spots=[

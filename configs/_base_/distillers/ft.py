@@ -1,4 +1,4 @@
-# FT at the last stage, behind 30 epochs in which the paraphraser learns by itself; k = .5, β = 200, γ = 1.
+# FT at the last stage, after 30 epochs that train the paraphraser alone; k = .5, β = 200, γ = 1.
 _base_ = './kd.py'
 pool = dict(type='PoolToSmaller')
 distiller = dict(

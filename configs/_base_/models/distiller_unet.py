@@ -1,5 +1,5 @@
-# The ten spots of SKD's segmentation: the encoder's five features and the decoder's five blocks, each compared with the
-# teacher's of the same name by the mean squared error.
+# The ten spots of SKD for segmentation: the encoder's five features and the decoder's five blocks, compared with the
+# teacher's modules of the same names by the mean squared error.
 model = dict(
     type='skd_mm.Distiller',
     spots=[

@@ -1,4 +1,4 @@
-# A U-Net on a ResNet-34 encoder, with random weights. `width` stands in both parts.
+# A U-Net on a ResNet-34 encoder, with random weights. `width` is set in both parts.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(

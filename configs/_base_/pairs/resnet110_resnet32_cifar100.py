@@ -1,4 +1,4 @@
-# Networks of one type: the policy begins with the teacher at every spot.
+# Networks of the same type: the policy initially prefers the teacher at every spot.
 _base_ = ['../datasets/cifar100.py', '../schedules/sakd_240e_cifar.py']
 model = dict(
     type='skd_mm.Distiller',

@@ -1,4 +1,4 @@
-# Networks of two types: the policy begins without a preference.
+# Networks of different types: the policy has no initial preference.
 _base_ = ['../datasets/cifar100.py', '../schedules/sakd_240e_cifar.py']
 model = dict(
     type='skd_mm.Distiller',

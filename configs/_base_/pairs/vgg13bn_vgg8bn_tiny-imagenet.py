@@ -1,4 +1,4 @@
-# Networks of one type: the policy begins with the teacher at every spot. γ is 2 for all distillers.
+# Networks of the same type: the policy initially prefers the teacher at every spot. γ is 2 for all distillers.
 _base_ = ['../datasets/tiny_imagenet.py', '../schedules/sakd_240e_cifar.py']
 model = dict(
     type='skd_mm.Distiller',

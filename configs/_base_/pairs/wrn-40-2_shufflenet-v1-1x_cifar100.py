@@ -1,5 +1,5 @@
-# Networks of two types: the policy begins without a preference. Their features are the
-# bare sums, as in the code of CRD and SAKD.
+# Networks of different types: the policy has no initial preference. Their features are the
+# sums before the activation, as in the code of CRD and SAKD.
 _base_ = ['../datasets/cifar100.py', '../schedules/sakd_240e_cifar.py']
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 model = dict(

@@ -1,5 +1,5 @@
-# Networks of one type: the policy begins with the teacher at every spot. Their features are the
-# bare sums, as in the code of CRD and SAKD.
+# Networks of the same type: the policy initially prefers the teacher at every spot. Their features are the
+# sums before the activation, as in the code of CRD and SAKD.
 _base_ = ['../datasets/cifar100.py', '../schedules/sakd_240e_cifar.py']
 model = dict(
     type='skd_mm.Distiller',

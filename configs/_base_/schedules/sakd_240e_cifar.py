@@ -1,4 +1,4 @@
-# SAKD on CIFAR-100: one phase of 240 epochs; the policy and the adapters learn at half the rate with twice the decay.
+# SAKD on CIFAR-100: one phase of 240 epochs; half the learning rate and twice the decay for policy and adapters.
 _base_ = './phases_cls.py'
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -1,3 +1,3 @@
-# (CE + sum of the MSEs of all ten spots) / 11, on the whole student at once.
+# (CE + sum of the MSEs of all ten spots) / 11, whole student at once.
 _base_ = '../../skd/camvid/skd_unet-r34_unet-r10_1xb8-50e_camvid-480x640.py'
 schedule = dict(type='Simultaneous')

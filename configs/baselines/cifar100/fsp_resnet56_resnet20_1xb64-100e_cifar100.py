@@ -1,4 +1,4 @@
-# First the mean of the MSEs of three FSP matrices; then the cross-entropy, on the whole student.
+# First the mean of the MSEs of three FSP matrices; then the cross-entropy; whole student in both phases.
 _base_ = '../../skd/cifar100/skd_resnet56_resnet20_1xb64-100e_cifar100.py'
 model = dict(spots=[
     dict(name=f'flow{i + 1}', student=_base_.model.spots[i:i + 2], loss=dict(type='FSPLoss')) for i in range(3)])

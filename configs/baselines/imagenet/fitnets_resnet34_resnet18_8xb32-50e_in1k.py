@@ -1,3 +1,3 @@
-# First everything up to layer2, by the MSE there; then the rest, by the cross-entropy.
+# First everything up to layer2 on the MSE there; then the rest on the cross-entropy.
 _base_ = '../../skd/imagenet/skd_resnet34_resnet18_8xb32-20e_in1k.py'
 schedule = dict(type='FitNets', hints='backbone.layer2', phase_epochs=50)

@@ -1,4 +1,4 @@
-# First the mean of the MSEs of three FSP matrices; then the cross-entropy, on the whole student.
+# First the mean of the MSEs of three FSP matrices; then the cross-entropy; whole student in both phases.
 _base_ = '../../skd/imagenet/skd_resnet34_resnet18_8xb32-20e_in1k.py'
 model = dict(spots=[
     dict(name=f'flow{i}', student=[f'backbone.layer{i}', f'backbone.layer{i + 1}'], loss=dict(type='FSPLoss'))

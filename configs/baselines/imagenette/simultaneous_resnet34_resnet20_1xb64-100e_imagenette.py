@@ -1,3 +1,3 @@
-# (CE + sum of the MSEs of all five spots) / 6, on the whole student at once.
+# (CE + sum of the MSEs of all five spots) / 6, whole student at once.
 _base_ = '../../skd/imagenette/skd_resnet34_resnet20_1xb64-100e_imagenette.py'
 schedule = dict(type='Simultaneous')

@@ -1,4 +1,4 @@
-# (CE + sum of the MSEs of four attention maps) / 5, on the whole student at once.
+# (CE + sum of the MSEs of four attention maps) / 5, whole student at once.
 _base_ = '../../skd/imagewoof/skd_resnet34_resnet10_1xb64-100e_imagewoof.py'
 model = dict(spots=[dict(student=f'backbone.layer{i}', loss=dict(type='ATLoss')) for i in (1, 2, 3, 4)])
 schedule = dict(type='Simultaneous')

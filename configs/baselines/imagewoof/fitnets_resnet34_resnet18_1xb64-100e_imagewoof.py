@@ -1,3 +1,3 @@
-# First everything up to layer2, by the MSE there; then the rest, by the cross-entropy.
+# First everything up to layer2 on the MSE there; then the rest on the cross-entropy.
 _base_ = '../../skd/imagewoof/skd_resnet34_resnet18_1xb64-100e_imagewoof.py'
 schedule = dict(type='FitNets', hints='backbone.layer2')

@@ -1,4 +1,4 @@
-# LW-KD as this project designs it (docs/lwkd.md): (1 - α) CE + α τ² KL + λ L_S with α = .9, τ = 4, λ = .1. A config adds
+# LW-KD in our own design (docs/lwkd.md): (1 - α) CE + α τ² KL + λ L_S with α = .9, τ = 4, λ = .1. A config adds
 # the number of classes, the teacher's run, the student, data and optimizer.
 prelude = dict(min_accuracy={'accuracy/top1': 98})
 model = dict(

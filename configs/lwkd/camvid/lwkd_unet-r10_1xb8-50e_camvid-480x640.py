@@ -1,4 +1,4 @@
-# Ours: for each class in an image, a row of the bank for all of its pixels.
+# Our design: for each class in an image, one row of the bank for all its pixels.
 _base_ = ['../_base_/lwkd.py', '../../_base_/datasets/camvid.py', '../../_base_/schedules/phases.py']
 prelude = dict(cfg='configs/teachers/lenet5_1xb128-20e_digits11.py')
 model = dict(

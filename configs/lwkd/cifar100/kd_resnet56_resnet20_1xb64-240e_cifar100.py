@@ -1,4 +1,4 @@
-# Hinton's KD from a real teacher, which is trained first.
+# Hinton's KD with a real teacher, which is trained first.
 _base_ = './no-teacher_resnet20_1xb64-240e_cifar100.py'
 prelude = dict(cfg='configs/teachers/resnet56_1xb64-240e_cifar100.py')
 model = dict(

@@ -1,4 +1,4 @@
-# A table: 13 measurements of wines of three kinds. It needs scikit-learn.
+# Tabular data: 13 measurements of wines of three kinds. It needs scikit-learn.
 _base_ = ['../_base_/lwkd.py', '../../_base_/datasets/wine.py', '../../_base_/schedules/phases_cls.py']
 prelude = dict(cfg='configs/teachers/lenet5_1xb128-20e_digits3.py')
 model = dict(

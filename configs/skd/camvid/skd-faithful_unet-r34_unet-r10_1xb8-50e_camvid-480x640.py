@@ -1,4 +1,4 @@
-# SKD as the authors' code runs it, where ours differs by default: the teacher and the frozen stages keep their BN in
+# SKD as in the authors' code, where our defaults differ: the teacher and the frozen stages keep their BN in
 # train mode, the optimizer holds all parameters, labels are resized bilinearly, a best loss starts at 100, and the
 # validation split is the one reported. (A validation loss that is a mean of batch means is the mean over samples here:
 # batches of validation have one image.)

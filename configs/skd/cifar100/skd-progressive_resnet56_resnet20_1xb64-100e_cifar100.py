@@ -1,5 +1,5 @@
-# Stage by stage from features, soft labels and ground truth at once: less of the first and more of the others from
-# phase to phase, on more and more of the images.
+# Stage by stage on features, soft labels and ground truth at once: from phase to phase, less weight on the first, more
+# on the others, and more images.
 _base_ = './skd_resnet56_resnet20_1xb64-100e_cifar100.py'
 model = dict(spots=[*_base_.model.spots, dict(student='head.fc', loss=dict(type='KDLoss', temperature=4))])
 schedule = dict(

@@ -1,4 +1,4 @@
-# The two have other stages: those of one resolution are compared.
+# The two have different stages: those of the same resolution are compared.
 _base_ = './sskd_resnet34_resnet18_8xb32-20e_in1k.py'
 model = dict(
     teacher=dict(
