@@ -15,11 +15,11 @@ TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 class CheckpointError(ValueError):
-    """A file is damaged, or holds what is not loaded unless the user says so."""
+    """A file is damaged, or has content that is only loaded with the user's permission."""
 
 
 def trusted() -> bool:
-    """Whether the user has said, by :data:`TRUST`, that checkpoints may run code."""
+    """Return whether the user allows checkpoints to run code with :data:`TRUST`."""
     return os.environ.get(TRUST, '0').lower() in ('1', 'y', 'yes', 'true')
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def parse_args() -> argparse.Namespace:
-    """The options of this tool."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(description='Export the student of a distillation')
     parser.add_argument('config', help='path of the config of the distillation')
     parser.add_argument('checkpoint', help='path of one of its checkpoints (iter_N.pth, best_*.pth), or a pattern, of '

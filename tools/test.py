@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS, METRICS, RUNNERS, Registry
 
 
 def parse_args() -> argparse.Namespace:
-    """The options that mmsegmentation's ``tools/test.py`` has."""
+    """Parse the options, which include those of mmsegmentation's ``tools/test.py``."""
     parser = argparse.ArgumentParser(description='Test a model; of a distiller, the student alone')
     parser.add_argument('config', help='path of the config: of a distillation, of an exported student, or any other')
     parser.add_argument('checkpoint', help='path of the checkpoint (iter_N.pth, best_*.pth, an exported one), or a '
@@ -85,7 +85,7 @@ def set_validation(cfg: Config) -> None:
 
 
 def arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:
-    """The names of the arguments that a registered class takes by name."""
+    """Return the names of the keyword arguments of a registered class."""
     with registry.switch_scope_and_registry(scope) as found:
         kind = found.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     return set(inspect.signature(kind).parameters) if kind is not None else set()

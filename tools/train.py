@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def parse_args() -> argparse.Namespace:
-    """The options that mmsegmentation's and mmpretrain's ``tools/train.py`` have."""
+    """Parse the options, which include those of mmsegmentation's and mmpretrain's ``tools/train.py``."""
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/<name of the config> if not given')

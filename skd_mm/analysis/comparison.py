@@ -28,7 +28,7 @@ class PairedDifference:
 
 
 def paired_difference(method: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> PairedDifference:
-    """The mean difference of paired runs with its interval, by Student's t.
+    """Return the mean difference of paired runs with its interval, by Student's t.
 
     Args:
         method: One result a seed.

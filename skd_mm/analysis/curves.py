@@ -68,7 +68,7 @@ def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None
 
 
 def _names(runs: Sequence[Run], keys: Sequence[str], legend: Sequence[str] | None) -> list[list[str]]:
-    """The label of each run in each panel."""
+    """Return the label of each run in each panel."""
     if legend is None:
         return [[run.name] * len(keys) for run in runs]
     if len(legend) == len(runs):

@@ -12,7 +12,7 @@ KEEP = 'router.keep.'
 
 
 def keep_rates(span: Span) -> dict[str, dict[int, float]]:
-    """The share of samples that were distilled at each spot.
+    """Return the share of samples that were distilled at each spot.
 
     Args:
         span: A phase of a run, see :meth:`skd_mm.analysis.logs.Run.spans`.

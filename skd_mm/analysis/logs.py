@@ -115,7 +115,7 @@ class Run:
 
 
 def is_less_better(key: str) -> bool:
-    """Whether less is better, by the words in the name that MMEngine's checkpoint hook looks for, such as ``loss``."""
+    """Return whether less is better, by the words that MMEngine's checkpoint hook looks for, such as ``loss``."""
     return any(word in key.lower() for word in CheckpointHook._default_less_keys)
 
 

@@ -63,7 +63,7 @@ def unknown_class(registry: Registry, name: Any, path: str, scope: str | None) -
 
 
 def _elsewhere(registry: Registry, name: str) -> str:
-    """The hint for a class that stands in another library's registry instead of ours."""
+    """Return the hint for a class that is in another library's registry instead of ours."""
     plain = name.rpartition('.')[2]
     for scope, models in {'mmengine': root.MODELS, **root.MODELS.children}.items():
         if plain in models.module_dict:
@@ -73,7 +73,7 @@ def _elsewhere(registry: Registry, name: str) -> str:
 
 
 def _variable(registry: Registry) -> str:
-    """The name under which ``skd_mm.registry`` has a registry."""
+    """Return the name under which ``skd_mm.registry`` has a registry."""
     from skd_mm import registry as registries
     return next(key for key, value in vars(registries).items() if value is registry)
 

@@ -208,7 +208,7 @@ class PhaseResolver:
 
     def _trained(self, train: Sequence[str], paths: Sequence[str], terms: Sequence[tuple[SpotLike, float]],
                  task: bool) -> frozenset[str]:
-        """The parameters that are trained: those that are named and that a loss reaches.
+        """Return the parameters to train: those that are named and that a loss reaches.
 
         A data-parallel wrapper would wait for the gradient of any other.
         """
@@ -238,7 +238,7 @@ class PhaseResolver:
                 raise ValueError(f'{name!r} cannot be trained: no loss reaches {lost[0]!r}{more}{hint}')
 
     def _outside(self, paths: Sequence[str]) -> list[str]:
-        """The largest modules that neither are trained nor contain what is."""
+        """Return the largest modules that are not trained and contain nothing that is."""
         outside: list[str] = []
         stack = [('', self.student.model)]
         while stack:

@@ -196,7 +196,7 @@ class Discriminators(nn.Module):
         self.discriminators = nn.ModuleList(adversary.discriminator for adversary in adversaries)
 
     def forward(self, cases: list[DiscriminatorInput]) -> dict[str, Tensor]:
-        """The losses of the discriminators.
+        """Return the losses of the discriminators.
 
         Args:
             cases: One for each.

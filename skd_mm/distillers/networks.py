@@ -143,7 +143,7 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
 
 
 def _part_at_fault(cfg: Mapping[str, Any]) -> str:
-    """The path of the part of a network's config that cannot be built by itself, if there is one."""
+    """Return the path of the part of a network's config that cannot be built by itself, if there is one."""
     for key in PARTS:
         part = cfg.get(key)
         if isinstance(part, Mapping) and 'type' in part:
@@ -224,7 +224,7 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
 
 
 def student_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The student's weights in a distiller's state dict; any other state dict as it is."""
+    """Return the student's weights in a distiller's state dict; any other state dict as it is."""
     prefix = 'student.'
     inside = {key[len(prefix):]: value for key, value in state_dict.items() if key.startswith(prefix)}
     return inside or dict(state_dict)

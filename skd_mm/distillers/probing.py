@@ -129,7 +129,7 @@ def stage_entries(network: FeatureExtractor, shape: Sequence[int], modules: Sequ
 def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, shape: Sequence[int],
                 student_stages: Sequence[str] | None = None,
                 teacher_stages: Sequence[str] | None = None) -> list[tuple[str, str]]:
-    """The modules at the ends of the stages that both networks have.
+    """Return the modules at the ends of the stages that both networks have.
 
     Args:
         student: The student.

@@ -115,7 +115,7 @@ def multi_path(routing: Routing, gates: Tensor, student: Branch, teacher: Branch
 
 
 def _task_loss(losses: Mapping[str, Any]) -> Tensor:
-    """A student's own loss as one number, without auxiliary heads."""
+    """Return a student's own loss as one number, without auxiliary heads."""
     return torch.stack([
         part.mean() for key, value in losses.items() if 'loss' in key and not key.startswith('aux')
         for part in (value if isinstance(value, list) else [value])]).sum()

@@ -264,7 +264,7 @@ def _build_connector(cfg: Any, feature: Feature, reference: Feature) -> nn.Modul
 
 
 def _scale(cfg: Mapping[str, Any], feature: Tensor, reference: Tensor) -> dict[str, float]:
-    """The one thing that a connector may want to know of resolutions when it is built."""
+    """Return the arguments on resolutions that a connector accepts when it is built."""
     kind = CONNECTORS.get(str(cfg.get('type')).rpartition('.')[2])
     wants = kind is not None and 'scale' in inspect.signature(kind).parameters
     return dict(scale=scale(feature, reference)) if wants else {}

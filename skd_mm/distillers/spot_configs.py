@@ -52,7 +52,7 @@ def spot_configs(cfg: str | Mapping[str, Any],
 
 
 def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:
-    """One spot's config for each of several losses; each has connectors of its own."""
+    """Return one spot's config for each of several losses; each has connectors of its own."""
     spots = []
     for i, entry in enumerate(cfg['loss']):
         if not isinstance(entry, Mapping) or 'type' not in entry:
@@ -72,7 +72,7 @@ def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """A spot's config with module names, for each stage that it means."""
+    """Return a spot's config with module names, for each of its stages."""
     stage, count = cfg.pop('backbone_stage'), len(pairs)
     if 'student' in cfg or 'teacher' in cfg:
         raise ValueError(f'model.spots: a spot has either `backbone_stage` ({stage!r}) or module names, not both')

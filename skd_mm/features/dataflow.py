@@ -112,7 +112,7 @@ def _nodes(output: Any) -> tuple[Any, ...]:
 
 
 def _reached(roots: Collection[Any]) -> frozenset[Any]:
-    """All nodes of the graph from which the roots are computed."""
+    """Return all nodes of the graph from which the roots are computed."""
     seen = set(roots)
     stack = list(seen)
     while stack:

@@ -134,7 +134,7 @@ class FeatureExtractor:
         return result, features
 
     def pick(self, name: str, output: Any, index: int | None) -> Tensor:
-        """The feature that a name means, out of what its module returned.
+        """Return the feature of a name from the output of its module.
 
         Args:
             name: The name, for messages.

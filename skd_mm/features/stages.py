@@ -131,7 +131,7 @@ class _Owners:
         return len(self.ends)
 
     def _stages_of_calls(self) -> dict[str, list[int]]:
-        """The stages in which each module is called, in order."""
+        """Return the stages in which each module is called, in order."""
         node_stage: dict[Any, int] = {}
         for k, name in reversed(list(enumerate(self.ends))):
             node_stage.update(dict.fromkeys(self.flow.nodes[name], k))
@@ -145,17 +145,17 @@ class _Owners:
         return {path: sorted(stages) for path, stages in found.items()}
 
     def _can_be_replayed(self, path: str) -> bool:
-        """Whether a module is called as a whole, or nothing in it is; a list of modules is not called itself."""
+        """Return whether a module is called as a whole, or nothing in it is; a list of modules is not called itself."""
         return path in self._called or not any(is_within(called, [path]) for called in self._called)
 
     def parts(self, k: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-        """The modules of a stage, as coarse as possible, those that are shared, and the tensors besides."""
+        """Return the modules of a stage, as coarse as possible, those that are shared, and other tensors."""
         own: list[str] = []
         modules = tuple(self._walk('', self.model, k, own))
         return modules, tuple(self.shared.get(k, ())), tuple(own)
 
     def _walk(self, path: str, module: nn.Module, k: int, own: list[str]) -> list[str]:
-        """The largest modules of stage ``k`` in a module; ``own`` is extended by the tensors besides."""
+        """Return the largest modules of stage ``k`` in a module; ``own`` is extended by its other tensors."""
         stages = self.below.get(path, set())
         if stages == {k} and path and (k == len(self.ends) or self._can_be_replayed(path)):
             return [path]

@@ -8,7 +8,7 @@ from .base import SpotLoss, require_maps, safe_normalize
 
 
 def attention_map(feature: Tensor, power: float = 2) -> Tensor:
-    """A feature map's normalised spatial attention, ``vec(mean_c |f|^p) / ||·||_2``.
+    """Return a feature map's normalised spatial attention, ``vec(mean_c |f|^p) / ||·||_2``.
 
     Args:
         feature: ``[B, C, H, W]``.

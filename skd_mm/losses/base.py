@@ -50,7 +50,7 @@ class SpotLoss(nn.Module):
             return self.compare(upcast(student), upcast(teacher), **context)
 
     def compare(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The loss itself.
+        """Compute the loss.
 
         Args:
             *args: The student's and the teacher's feature as in :meth:`forward`, in float32 or float64.
@@ -119,7 +119,7 @@ def _zero_others(feature: Feature, selected: Tensor) -> Feature:
 
 
 def mean_of_selected(values: Tensor, selected: Tensor | None, order: int = 1) -> Tensor:
-    """The mean over selected samples, or over pairs or triples of them.
+    """Return the mean over selected samples, or over pairs or triples of them.
 
     Args:
         values: ``[B]``, ``[B, B]`` or ``[B, B, B]``, zero for what is not selected.
@@ -135,12 +135,12 @@ def mean_of_selected(values: Tensor, selected: Tensor | None, order: int = 1) ->
 
 
 def parts(feature: Feature) -> tuple[Tensor, ...]:
-    """The tensors of which a feature consists."""
+    """Return the tensors of a feature."""
     return (feature,) if isinstance(feature, Tensor) else tuple(feature)
 
 
 def upcast(feature: Any) -> Any:
-    """A feature in float32 at least; float64 stays as it is.
+    """Return a feature in at least float32; float64 stays as it is.
 
     Args:
         feature: A tensor, or a tuple of tensors.
@@ -237,5 +237,5 @@ def require_maps(name: str, student: Tensor, teacher: Tensor) -> None:
 
 
 def shapes(feature: Feature) -> str:
-    """The shape or shapes of a feature, for messages."""
+    """Return the shape or shapes of a feature, for messages."""
     return ' and '.join(str(list(part.shape)) for part in parts(feature))

@@ -122,6 +122,6 @@ def class_edges(members: Tensor, kernel_size: int, size: tuple[int, int]) -> Ten
 
 
 def _largest(maps: Tensor, side: int) -> Tensor:
-    """The largest value in the square around each pixel; there is nothing outside of the image."""
+    """Return the maximum in the square around each pixel, within the image."""
     # One axis after the other: 2 · side comparisons instead of side squared.
     return F.max_pool2d(F.max_pool2d(maps, (side, 1), 1, (side // 2, 0)), (1, side), 1, (0, side // 2))

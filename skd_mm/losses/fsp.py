@@ -48,7 +48,7 @@ class FSPLoss(SpotLoss):
 
 
 def flow_matrix(one: Tensor, other: Tensor) -> Tensor:
-    """The Gram matrix between two layers, averaged over the positions.
+    """Return the Gram matrix between two layers, averaged over the positions.
 
     Args:
         one: ``[B, C_1, H, W]``.

@@ -19,7 +19,7 @@ class NoTeacher(Recipe):
     """
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """One phase without spots."""
+        """Return one phase without spots."""
         return [self.phase('no_teacher', [ALL], task=1.0)]
 
 
@@ -37,8 +37,8 @@ class Simultaneous(Recipe):
         average: Divide the sum by the number of its terms, ``(task + sum of spots) / (spots + 1)``, as SKD's
             "simultaneous" and "attention transfer" baselines do (the default). Without it this is SKD's "traditional"
             baseline for segmentation, ``CE + MSE(layer2) + MSE(decoder block 2)``, if ``spots`` names these two.
-        prepare: A phase before it, named ``prepare``, in which the teacher's connectors of some spots learn by
-            themselves (factor transfer's paraphraser): ``dict(spots=['ft.teacher'], epochs=30)`` with any attribute
+        prepare: A phase before it, named ``prepare``, that trains the teacher's connectors of some spots alone
+            (factor transfer's paraphraser): ``dict(spots=['ft.teacher'], epochs=30)`` with any attribute
             of :class:`Phase`. None by default.
         **kwargs: As for :class:`Recipe`.
 
@@ -56,7 +56,7 @@ class Simultaneous(Recipe):
         self.prepare = dict(prepare) if prepare else None
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """One phase with all terms."""
+        """Return one phase with all terms."""
         known = spots_of(stages)
         spots = known if self.spots is None else self.spots
         weights = dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0)
@@ -74,12 +74,13 @@ class Simultaneous(Recipe):
 class FitNets(Recipe):
     """Hints first, then the rest on the task loss (FitNets, arXiv 1412.6550, as SKD's baselines use it).
 
-    One phase a hint trains everything from the hint before it up to this one on this spot's loss; the last phase
-    freezes that and trains the rest on the ground truth. One hint gives the two-step baseline of SKD's classification
-    table (hint at ``layer2``), two hints the three-step variant for segmentation (``layer2``, decoder block 2).
+    One phase per hint trains everything from the previous hint up to this one on this spot's loss. The last phase
+    freezes these parts and trains the rest on the ground truth. One hint gives the two-step baseline of SKD's
+    classification table (hint at ``layer2``), two hints the three-step variant for segmentation (``layer2``, decoder
+    block 2).
 
     Args:
-        hints: Names of the spots, in the order of the forward.
+        hints: Names of the spots, in the order of the forward pass.
         **kwargs: As for :class:`Recipe`.
     """
 
@@ -88,7 +89,7 @@ class FitNets(Recipe):
         self.hints = [hints] if isinstance(hints, str) else list(hints)
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """One phase a hint and one for the rest."""
+        """Return one phase per hint and one for the rest."""
         known = spots_of(stages)
         check_names('spot', self.hints, known, f'{self.where}, `hints`')
         ends = [next(k for k, stage in enumerate(stages, 1) if hint in stage.spots) for hint in self.hints]

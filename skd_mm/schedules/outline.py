@@ -10,7 +10,7 @@ class StageOutline:
     """A stage of the student, as a recipe sees it.
 
     Attributes:
-        name: Its name: that of its spot, of the module at its end if several spots stand there, or ``'task_head'``.
+        name: Its name: that of its spot, of the module at its end if several spots are there, or ``'task_head'``.
         spots: The names of the spots at its end; none for the task head.
         module: The name of the student's module at its end; empty for the task head.
     """

@@ -86,7 +86,7 @@ class Phase:
 
     @classmethod
     def settings(cls) -> list[str]:
-        """The names of all attributes, for checks of configs."""
+        """Return the names of all attributes, for checks of configs."""
         return [entry.name for entry in fields(cls)]
 
 

@@ -44,6 +44,6 @@ class Segmentation(Task):
 
 
 def _starts(whole: int, crop: int, stride: int) -> list[int]:
-    """The first pixels of windows along one side of an image; the last window ends with the image."""
+    """Return the first pixels of windows along one side of an image; the last window ends with the image."""
     count = max(whole - crop + stride - 1, 0) // stride + 1
     return [max(min(i * stride, whole - crop), 0) for i in range(count)]

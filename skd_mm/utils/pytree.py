@@ -1,4 +1,4 @@
-"""Tensors in lists, tuples, dicts and data samples, as modules return them and data loaders give them."""
+"""Pytrees of tensors: lists, tuples, dicts and data samples, as returned by modules and data loaders."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def tree_leaves(value: Any) -> list[Tensor]:
-    """All tensors in a nest of lists, tuples, dicts and data samples, in order."""
+    """Return all tensors in a pytree of lists, tuples, dicts and data samples, in order."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, Mapping | BaseDataElement):
@@ -24,7 +24,7 @@ def tree_map(function: Callable[..., Any], *values: Any) -> Any:
         *values: The nests.
 
     Returns:
-        A nest of what it returned.
+        A pytree of its results.
     """
     first = values[0]
     if isinstance(first, Tensor):

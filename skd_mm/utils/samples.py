@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# Where a training sample carries its index in the data set; OpenMMLab's `sample_idx` counts a validation set's too.
+# Key of a training sample's index in the data set; OpenMMLab's `sample_idx` also counts those of validation sets.
 INDEX = 'skd_mm_index'
 # And a validation sample in its own: files have one name in several data sets, and `sample_idx` begins anew in each.
 VALIDATION_INDEX = 'skd_mm_validation_index'

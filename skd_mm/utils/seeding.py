@@ -1,4 +1,4 @@
-"""Random seeds as functions of where a run stands."""
+"""Random seeds as functions of the position in a run."""
 
 import hashlib
 import random
@@ -11,7 +11,7 @@ import torch.utils.data
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A seed that is a function of all the parts, and of nothing else.
+    """Return a seed that is a function of the parts only.
 
     Args:
         *parts: For example the run's seed, the phase, the epoch and the position.

@@ -11,7 +11,7 @@ COLUMNS = ('phase', 'metric', 'iterations', 'training seconds', 'last', 'best', 
 
 
 def parse_args() -> argparse.Namespace:
-    """The options that mmsegmentation's ``analyze_logs.py`` has."""
+    """Parse the options, which are those of mmsegmentation's ``analyze_logs.py``."""
     parser = argparse.ArgumentParser(description='Analyze logs')
     parser.add_argument('json_logs', nargs='+', help='logs (<time>/vis_data/scalars.json), or work directories, whose '
                         'logs are joined to the run that was resumed')

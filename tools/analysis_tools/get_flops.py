@@ -4,7 +4,7 @@ import argparse
 
 
 def parse_args() -> argparse.Namespace:
-    """The options that mmsegmentation's ``get_flops.py`` has, and those for schedules."""
+    """Parse the options, which are those of mmsegmentation's ``get_flops.py`` and others for schedules."""
     parser = argparse.ArgumentParser(description='Count the parameters and operations of a config')
     parser.add_argument('config', help='path of the config: of a distillation, or a plain one')
     parser.add_argument('--shape', type=int, nargs='+', metavar='SIZE',

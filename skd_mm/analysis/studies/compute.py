@@ -54,7 +54,7 @@ class Counted:
     images: Callable[[float], int]
 
     def phases(self, cfg: Config) -> list[Phase]:
-        """The phases of a config that differs in lengths and fractions alone."""
+        """Return the phases of a config; only lengths and fractions differ."""
         return config_phases(cfg, self.model)
 
     def compute(self, cfg: Config) -> Compute:

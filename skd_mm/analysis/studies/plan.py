@@ -129,7 +129,7 @@ class _Planner:
         self.preludes: dict[str, list[Task]] = {}
 
     def tasks(self) -> list[Task]:
-        """All tasks: teachers, preludes, then the runs by fraction, seed and method."""
+        """Return all tasks: teachers, preludes, then the runs by fraction, seed and method."""
         teachers: dict[str, Task] = {}
         for teacher in self.study.teachers:
             with self.collect(f'teacher {teacher.name!r}'):
@@ -165,7 +165,7 @@ class _Planner:
             self.errors.append(f'{where}: {text or type(error).__name__}')
 
     def teacher(self, teacher: Teacher) -> Task:
-        """The task that trains a teacher; without a digest if its weights exist."""
+        """Return the task that trains a teacher; without a digest if its weights exist."""
         cfg = configs.teacher_config(self.study, teacher)
         task = Task('teacher', teacher.name, f'teachers/{slug(teacher.name)}', cfg, teacher.seed)
         if teacher.checkpoint is not None:
@@ -228,7 +228,7 @@ class _Planner:
 
     def runs(self, method: Method, fraction: float | None, counted: Counted, length: tuple[Config, Compute],
              teachers: dict[str, Task]) -> list[Task]:
-        """The runs of a method with a fraction, one per seed."""
+        """Return the runs of a method with a fraction, one per seed."""
         matched, cost = length
         share = () if fraction is None else (f'fraction-{fraction:g}', )
         seconds = None
@@ -267,7 +267,7 @@ class _Planner:
             task.needs.append(self.prelude(cfg).folder)
 
     def prelude(self, cfg: Config) -> Task:
-        """The task that trains a run's prelude; runs with the same one share it.
+        """Return the task that trains a run's prelude; runs with the same one share it.
 
         Args:
             cfg: The run's config, whose prelude gets the study's folder.

@@ -195,7 +195,7 @@ class Display:
             self.write(f'{run.tasks[folder].title}: {text}')
 
     def result(self, task: Task) -> str:
-        """The metric of a task that is done, for its line."""
+        """Return the metric of a task that is done, for its line."""
         tests = Record(self.plan.folder / task.folder).get('tests', {})
         metric = self.plan.study.metric
         found = [f'{tests[which]["metrics"][metric]:.2f} {which}' for which in ('best', 'last')

@@ -42,7 +42,7 @@ class Record:
         return self.values[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A value, or a default."""
+        """Return a value, or a default."""
         return self.values.get(key, default)
 
     def update(self, **values: Any) -> None:
@@ -61,7 +61,7 @@ class Record:
 
 
 def is_done(folder: Path, task: Task) -> bool:
-    """Whether a task has been trained and tested as planned."""
+    """Return whether a task has been trained and tested as planned."""
     record = Record(folder / task.folder)
     if record.get('digest') != task.digest or record.get('status') != 'done':
         return False
@@ -70,7 +70,7 @@ def is_done(folder: Path, task: Task) -> bool:
 
 
 def changed(folder: Path, task: Task) -> bool:
-    """Whether a task's folder holds a training with other settings."""
+    """Return whether a task's folder holds a training with other settings."""
     return Record(folder / task.folder).get('digest') not in (None, task.digest)
 
 

@@ -87,11 +87,11 @@ class Run:
         self.errors: dict[str, str] = {}
 
     def in_state(self, state: str) -> list[Task]:
-        """The tasks in a state, in the order of the plan."""
+        """Return the tasks in a state, in the order of the plan."""
         return [task for folder, task in self.tasks.items() if self.states[folder] == state]
 
     def ready(self) -> list[Task]:
-        """The waiting tasks whose needs are done; those that can never start become blocked."""
+        """Return the waiting tasks whose needs are done; those that can never start become blocked."""
         ready = []
         for task in self.in_state(WAITING):
             needs = [self.states[folder] for folder in task.needs]

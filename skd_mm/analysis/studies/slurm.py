@@ -106,7 +106,7 @@ class SlurmExecutor:
 
 
 def is_queued(job: str) -> bool:
-    """Whether a job is waiting or running."""
+    """Return whether a job is waiting or running."""
     found = subprocess.run(['squeue', '--noheader', '--jobs', job, '--format', '%T'], text=True, capture_output=True,
                            check=False)
     # Slurm forgets jobs some minutes after their end, and then calls their ids invalid.

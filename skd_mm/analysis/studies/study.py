@@ -100,7 +100,7 @@ class Study:
     options: dict[str, Any] = field(default_factory=dict)
 
     def method(self, name: str) -> Method:
-        """The method of that name."""
+        """Return the method of that name."""
         return next(method for method in self.methods if method.name == name)
 
 
@@ -173,7 +173,7 @@ class _Reader:
         self.errors = errors
 
     def study(self, name: str) -> Study | None:
-        """The study, or None if there are errors."""
+        """Return the study, or None if there are errors."""
         self.check_keys(self.values, KEYS, 'study')
         seeds = self.seeds()
         fractions = self.fractions()
@@ -204,7 +204,7 @@ class _Reader:
                         for key in values if key not in keys]
 
     def seeds(self) -> list[int]:
-        """The seeds."""
+        """Return the seeds."""
         seeds = self.values.get('seeds')
         if not isinstance(seeds, list | tuple) or not seeds or not all(map(_is_seed, seeds)):
             self.errors.append(f'study.seeds must be a list of one or more whole numbers from 0 on, such as [0, 1, 2], '
@@ -214,7 +214,7 @@ class _Reader:
         return list(seeds)
 
     def fractions(self) -> list[float | None]:
-        """The fractions; None alone for those of the configs."""
+        """Return the fractions; None alone for those of the configs."""
         fractions = self.values.get('fractions')
         if fractions is None:
             return [None]
@@ -230,7 +230,7 @@ class _Reader:
         return list(fractions)
 
     def methods(self) -> list[Method]:
-        """The methods that can be read."""
+        """Return the methods that can be read."""
         methods = self.entries(Method, 'methods')
         if not self.values.get('methods'):
             self.errors.append('study.methods must be a list of one or more dicts with `name` and `cfg`')
@@ -241,7 +241,7 @@ class _Reader:
         return methods
 
     def teachers(self) -> list[Teacher]:
-        """The teachers that can be read."""
+        """Return the teachers that can be read."""
         entries = self.values.get('teachers') or []
         if isinstance(entries, list):
             for entry in entries:
@@ -253,7 +253,7 @@ class _Reader:
         return teachers
 
     def entries(self, kind: Any, key: str) -> list[Any]:
-        """A list of dicts as objects."""
+        """Return a list of dicts as objects."""
         entries = self.values.get(key) or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             self.errors.append(f'study.{key} must be a list of dicts, not {entries!r}')
@@ -278,7 +278,7 @@ class _Reader:
         return found
 
     def options(self, values: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-        """A dict of options."""
+        """Return a dict of options."""
         options = values.get(key) or {}
         if not isinstance(options, dict):
             self.errors.append(f'{where}: `{key}` must be a dict of config keys and values, not {options!r}')
@@ -286,14 +286,14 @@ class _Reader:
         return options
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
-        """A value that is one of several."""
+        """Return a value that is one of several."""
         value = self.values.get(key, default)
         if value not in choices:
             self.errors.append(f'study.{key}={value!r} is none of {list(choices)}{did_you_mean(value, choices)}')
         return value
 
     def equal_compute(self, names: Sequence[str]) -> tuple[str | None, list[str]]:
-        """The reference of equal compute and the methods that are matched to it."""
+        """Return the reference of equal compute and the methods that are matched to it."""
         value = self.values.get('equal_compute')
         if value is None:
             return None, []

@@ -34,7 +34,7 @@ class AlternatingOptimWrapper(OptimWrapperDict):
             wrapper.initialize_count_status(model, cur_iter, max_iters)
 
     def should_update(self) -> bool:
-        """Whether no gradients are waiting for more."""
+        """Return whether no accumulated gradients are waiting for a step."""
         return self['student'].should_update()
 
 

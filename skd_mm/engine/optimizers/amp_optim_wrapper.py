@@ -61,6 +61,6 @@ class AmpOptimWrapper(_AmpOptimWrapper):
 
 
 def scales_loss(wrapper: OptimWrapper) -> bool:
-    """Whether an optimizer wrapper scales the loss, and so skips steps whose gradients are not finite."""
+    """Return whether an optimizer wrapper scales the loss, and so skips steps whose gradients are not finite."""
     scaler = getattr(wrapper, 'loss_scaler', None)
     return scaler is not None and scaler.is_enabled()

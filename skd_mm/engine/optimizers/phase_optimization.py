@@ -65,7 +65,7 @@ class PhaseOptimization:
             runner.param_schedulers = dict(student=runner.param_schedulers, discriminator=[])
 
     def _merged(self, phase: Phase) -> dict[str, Any]:
-        """The config's ``optim_wrapper`` with the phase's changes."""
+        """Return the config's ``optim_wrapper`` with the phase's changes."""
         cfg = Config(dict(optim_wrapper=copy.deepcopy(self._optim_cfg)))
         # Merging removes `_delete_` from what it merges.
         cfg.merge_from_dict(dict(optim_wrapper=copy.deepcopy(phase.optim_wrapper)))

@@ -91,7 +91,7 @@ def build_schedulers(cfgs: Sequence[Mapping[str, Any]], optim_wrapper: Any, epoc
 
 
 def is_plateau(cfg: Mapping[str, Any]) -> bool:
-    """Whether a scheduler reacts to a metric of the validation."""
+    """Return whether a scheduler reacts to a metric of the validation."""
     kind = _class(cfg)
     return inspect.isclass(kind) and issubclass(kind, ReduceOnPlateauParamScheduler)
 
