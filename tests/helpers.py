@@ -342,7 +342,7 @@ def train(cfg, resume=False):
 
 @contextmanager
 def quick():
-    """Leaves out what takes most of a toy run's time: MMEngine formats the config anew for every checkpoint."""
+    """Skip what takes most of a toy run's time: MMEngine formats the config again for every checkpoint."""
     with mock.patch.object(Config, 'pretty_text', property(lambda self: f'cfg = {self.to_dict()!r}')), \
             mock.patch.object(Runner, '_log_env', lambda *args: None):
         yield

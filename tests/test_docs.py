@@ -1,4 +1,4 @@
-"""What the README and the pages under docs/ say is there."""
+"""The files, options and configs in the README and the pages of docs/ exist."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def configs(*names):
 @pytest.mark.slow
 @pytest.mark.parametrize('text', configs('README.md', 'docs/from_mmrazor.md', 'docs/your_own_config.md'))
 def test_configs_build_and_every_phase_finds_its_modules(text, tmp_path):
-    # Where the README's paths lead from configs/skd/camvid.
+    # The README's paths are relative to configs/skd/camvid.
     file = tmp_path / 'config.py'
     file.write_text(text.replace("'../../_base_", f"'{ROOT}/configs/_base_"))
     cfg = Config.fromfile(file)

@@ -202,7 +202,7 @@ def test_the_stages_of_a_transformer():
     assert f'{layers[0]}.attn' not in count and f'{layers[1]}.attn' in count
 
 
-# Rule 2: exactly what learns
+# Rule 2: exactly the trained parameters
 
 def test_what_learns_is_named():
     distiller = build_distiller()

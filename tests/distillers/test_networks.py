@@ -51,7 +51,7 @@ def test_a_model_zoos_name():
     assert cfg.data_preprocessor.type == 'SegDataPreProcessor'
     cfg, scope = network_config(dict(cfg='mmpretrain::resnet/resnet18_8xb16_cifar10.py'), 'teacher')
     assert (cfg.type, scope) == ('ImageClassifier', 'mmpretrain')
-    assert cfg.data_preprocessor.mean  # mmpretrain has it beside the model
+    assert cfg.data_preprocessor.mean  # mmpretrain has it next to the model
 
 
 def test_options_are_merged_as_by_cfg_options(tmp_path):

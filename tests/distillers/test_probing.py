@@ -1,4 +1,4 @@
-"""What is learnt of a network by running it on zeros."""
+"""Probing a network by running it on zeros."""
 
 import pytest
 import torch

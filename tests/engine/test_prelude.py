@@ -141,7 +141,7 @@ def test_it_goes_on_where_it_was_cut_off(plain, tmp_path, runs, monkeypatch, whe
 
 
 def test_it_goes_on_when_it_was_cut_off_while_it_wrote_a_checkpoint(plain, tmp_path, runs, monkeypatch):
-    """An epoch writes its state, behind the validation its best state, and its state again with the record of that."""
+    """An epoch writes its state, after the validation its best state, and its state again with that record."""
 
     def best(name):
         MessageHub._instance_dict.clear()  # it would be another process

@@ -61,15 +61,15 @@ def test_without_anything_to_capture_the_model_just_runs(chain):
     assert torch.equal(result, chain(X)) and not features
 
 
-@pytest.mark.parametrize(('names', 'behind'), [
+@pytest.mark.parametrize(('names', 'after'), [
     (['a'], {'b', 'c', 'c.part', 'd'}), (['b'], {'c', 'c.part', 'd'}), (['b', 'a'], {'c', 'c.part', 'd'}),
     (['c.part'], {'d', 'c'}), (['d', 'a'], {''})])
-def test_stops_behind_the_last_one(chain, names, behind):
+def test_stops_after_the_last_one(chain, names, after):
     with calls(chain) as count:
         result, features = run(chain, *names, stop=True)
     assert result is None
     assert set(features) == set(names)
-    assert not behind & set(count)
+    assert not after & set(count)
     assert not set(names) - set(count)
 
 
@@ -104,7 +104,7 @@ def test_a_feature_that_is_changed_in_place_is_refused(chain):
         run(chain, 'c[0]')
     with pytest.raises(RuntimeError, match=r"'c.part' of the model was changed in place"):
         run(chain, 'c.part')
-    assert run(chain, 'c.part', stop=True)[1]  # nothing behind it runs, so nothing changes it
+    assert run(chain, 'c.part', stop=True)[1]  # nothing after it runs, so nothing changes it
 
 
 def test_a_module_that_is_not_run_is_named(chain):

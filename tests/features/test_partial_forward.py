@@ -76,7 +76,7 @@ def test_networks_are_entered_behind_each_stage_of_their_backbone(name):
     notes = dict.fromkeys(recorded_paths(entries))
     with torch.no_grad():
         _, features = net.run(call, capture=ends, record=notes, record_fn=placeholder)
-        # What goes in behind a stage is what comes out: another feature leads to another output.
+        # The given feature determines the output: another feature leads to another output.
         for k in range(1, len(ends)):
             given = [features[end] for end in ends[:k]]
             assert same_bits(run_from_stage(net, call, entries, given, notes), features[ends[k]])

@@ -144,7 +144,7 @@ def test_the_modules_of_a_stage_are_as_coarse_as_possible():
 
 
 class Mixed(nn.Module):
-    """A parameter of its own beside its children, a dropout, and a module without weights between the layers."""
+    """A parameter of its own next to its children, a dropout, and a module without weights between the layers."""
 
     def __init__(self):
         super().__init__()

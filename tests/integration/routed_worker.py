@@ -34,7 +34,7 @@ def still():
 
 
 def step(reduction, spots):
-    """The weights behind two updates, in which a sample has the same noise wherever it is."""
+    """The weights after two updates, in which a sample has the same noise wherever it is."""
     world, rank = int(os.environ.get('WORLD_SIZE', 1)), int(os.environ.get('RANK', 0))
     hints = [dict(student=name, connector='auto') for name in SPOTS[:2]]
     model = build_distiller(still(), network(widths=[4, 5, 6]), spots=[*hints, *spots, LOGITS], router=dict(
@@ -72,7 +72,7 @@ def main(folder):
         torch_dist.init_process_group('gloo')
     last = dict(student=SPOTS[2], connector='auto')
     result = {reduction: step(reduction, [last]) for reduction in ('sum', 'mean')}
-    # Nobody distilled at a relational spot on one of the processes: the backward must be the same on both.
+    # No sample is distilled at a relational spot on one process: the backward pass must be the same on both.
     result['relational'] = step('sum', [RELATIONS])
     torch.save(result, folder / f'routed_{os.environ.get("WORLD_SIZE", 1)}_{os.environ.get("RANK", 0)}.pth')
 

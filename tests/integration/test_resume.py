@@ -96,7 +96,7 @@ RUNS = {
         pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
         schedule=dict(type='Simultaneous', phase_epochs=4, val_interval=1, average=False,
                       spots={'queues': 1, 'mgd': 1, 'dist': 1, 'ho': 1, 'ho.discriminator': 0.001})),
-    # The loss is scaled: steps are skipped while the scale is too large, and it grows again behind three good ones.
+    # The loss is scaled: steps are skipped while the scale is too large, and it grows again after three good ones.
     'scaled': dict(
         model=MODEL, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
         optim_wrapper=dict(type='mmengine.ScaledOptimWrapper', growth_interval=3, optimizer=dict(type='SGD', lr=0.05)),
@@ -155,7 +155,7 @@ def assert_same_runs(expected, folder):
 
 KILLS = [
     ('everything', 'before_train_iter', 2, 'VERY_HIGH'),  # before there is any checkpoint
-    ('everything', 'after_train_iter', 5, 'VERY_HIGH'),  # behind the step, before the average and the schedules
+    ('everything', 'after_train_iter', 5, 'VERY_HIGH'),  # after the step, before the average and the schedules
     ('everything', 'before_val_iter', 3, 'VERY_HIGH'),  # in a validation
     ('everything', 'after_val_epoch', 2, 'VERY_HIGH'),  # before the best is kept
     ('everything', 'after_step', 4, 'VERY_HIGH'),
@@ -184,7 +184,7 @@ MORE = [
     *(('everything', 'after_step', at, 'LOWEST') for at in (1, 3, 6, 9)),
     ('everything', 'before_train_epoch', 4, 'VERY_HIGH'), ('everything', 'after_train_epoch', 3, 'VERY_HIGH'),
     ('everything', 'before_phase', 1, 'LOWEST'), ('everything', 'after_phase', 3, 'LOWEST'),
-    ('everything', 'after_train', 1, 'VERY_HIGH'),  # behind the last checkpoint
+    ('everything', 'after_train', 1, 'VERY_HIGH'),  # after the last checkpoint
     *(('accumulation', 'before_train_iter', at, 'VERY_HIGH') for at in range(6, 13)),
     *(('iterations', 'before_train_iter', at, 'VERY_HIGH') for at in (3, 4, 5, 7, 8, 9, 10)),
     ('cache', 'after_step', 7, 'LOWEST'), ('cache', 'after_phase', 2, 'LOWEST'),
@@ -237,7 +237,7 @@ def test_resuming_reads_no_image_that_was_trained_on(reference, tmp_path):
 def test_a_validation_that_was_due_is_run_first_and_the_step_is_not_trained_twice(reference, tmp_path):
     events = []
     cfg = config(tmp_path, **RUNS['iterations'])
-    train_killed(cfg, 'before_val_iter', 1)  # behind iteration 3, whose checkpoint is of iteration 2
+    train_killed(cfg, 'before_val_iter', 1)  # after iteration 3, whose checkpoint is of iteration 2
     from mmengine.hooks import Hook
     from mmengine.registry import HOOKS
 

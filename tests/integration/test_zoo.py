@@ -27,7 +27,7 @@ def run(name, work_dir, changes, data):
     cfg.default_hooks.logger.interval = 1
     cfg.visualizer.name = str(work_dir)  # MMEngine has one of each name in a process
     runner = train(cfg)
-    # What each iteration learnt from.
+    # The losses of each iteration.
     lines = [line for line in log_lines(work_dir) if 'loss' in line]
     learnt = [{key for key in line if key.endswith(('.loss', '.loss_ce'))} for line in lines]
     return runner, learnt

@@ -19,7 +19,7 @@ def _run(loss, student, teacher, **context):
     student, teacher = _leaves(student), _leaves(teacher)
     value = loss(student, teacher, **context)
     leaves = [part for side in (student, teacher) for part in ((side,) if isinstance(side, torch.Tensor) else side)]
-    # Unequal weights, so that gradients of different samples are told apart.
+    # Unequal weights, so that gradients of different samples differ.
     weights = torch.arange(1., 1 + value.numel(), dtype=value.dtype).reshape(value.shape)
     return value, torch.autograd.grad((value * weights).sum(), leaves, allow_unused=True)
 

@@ -15,7 +15,7 @@ def test_every_loss_is_named_as_in_the_registry():
     for name in names:
         loss = build(LOSSES, dict(type=name))
         assert isinstance(loss, SpotLoss)
-        assert not list(loss.parameters()) and not list(loss.buffers())  # what learns or remembers is no loss
+        assert not list(loss.parameters()) and not list(loss.buffers())  # a loss has no parameters and no memory
 
 
 def test_exactly_these_are_relational():
@@ -33,7 +33,7 @@ def test_autocast_and_low_precision_end_at_the_loss():
     feature = torch.randn(3, 100)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         value = Product()(feature, feature)
-        assert (feature @ feature.t()).dtype == torch.bfloat16  # autocast goes on behind it
+        assert (feature @ feature.t()).dtype == torch.bfloat16  # autocast continues after it
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, (feature * feature).sum(1))
     assert Product()(feature.half(), feature.half()).dtype == torch.float32

@@ -31,7 +31,7 @@ def test_one_value_a_phase_and_one_for_all():
 
 def test_by_default_the_labels_come_in_by_and_by():
     first, *_, last = facts(build())
-    # Where nothing but the spot is left, nothing behind it can learn; a loss with weight 0 is not computed.
+    # If only the spot is active, nothing after it can be trained; a loss with weight 0 is not computed.
     assert first == ('layer1', ['layer1'], {'layer1': 1}, 0, 1)
     assert last == ('fc', ['fc', 'task_head'], {'fc': 1}, 1, 1)
 

@@ -75,7 +75,7 @@ def test_the_discriminator_is_first_and_the_student_learns_from_the_new_one(tmp_
 
 
 def test_lambda_is_the_weight_of_the_term(tmp_path):
-    """With λ = 0 the student is what it is without a discriminator, though that learns beside it."""
+    """With λ = 0 the student equals one without a discriminator, although the discriminator is trained."""
     phase = dict(LWKD['phases'][0], spots={'logits': 0.9, 'logits.discriminator': 0.0})
     run(tmp_path / 'a', schedule=dict(LWKD, phases=[phase]))
     one = SEEN[-1]['state']
@@ -127,7 +127,7 @@ def test_half_precision_and_clipping(tmp_path):
 
 
 def test_phases_with_and_without_a_discriminator(tmp_path):
-    """Each phase has its own optimizers, and the discriminator goes on from where it was."""
+    """Each phase has its own optimizers, and the discriminator continues with its weights."""
     phases = [dict(LWKD['phases'][0], name='first'), dict(name='plain', train='all', task=1.0),
               dict(LWKD['phases'][0], name='last')]
     run(tmp_path, schedule=dict(LWKD, phases=phases, phase_iters=2, handover='last'))

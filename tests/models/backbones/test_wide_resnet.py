@@ -12,7 +12,7 @@ from skd_mm.registry import MODELS
 def textbook(net, x):
     """The paper's order: every block begins with its own BN and ReLU, and one more pair ends the network.
 
-    Returns the bare sums behind the layers, and what the classifier reads.
+    Returns the sums at the ends of the layers, and the input of the classifier.
     """
     x, sums = net.stem.conv(x), []
     moved = net.stem[1] if len(net.stem) > 1 else None  # the BN and ReLU of the next block that has none of its own
