@@ -5,7 +5,7 @@ from pathlib import Path
 
 SKD = 'configs/skd/camvid/skd_unet-r34_unet-r10_1xb8-50e_camvid-480x640.py'
 SKD_SMALL = 'configs/skd/camvid/skd_unet-r34-w25_unet-r10-w25_1xb8-150e_camvid-160x224.py'
-PSPNET = 'configs/benchmarks/pspnet-r101_pspnet-r18_camvid-512x1024.py'
+PSPNET = 'configs/examples/pspnet-r101_pspnet-r18_camvid-512x1024.py'
 VARIANTS = {
     'fp32': [],
     'amp': ['optim_wrapper.type=skd_mm.AmpOptimWrapper'],
