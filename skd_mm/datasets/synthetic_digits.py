@@ -21,7 +21,7 @@ class SyntheticDigits(BaseDataset):
     """Grey images, 32×32 pixels, of the numbers from 0 to ``num_classes - 1``; the number is the class.
 
     LW-KD (arXiv 2005.09163) trains its lightweight teacher on "a synthesized simple dataset" with an adjustable number
-    of classes. Its abstract gives no details, so the images are this project's own design. A number has
+    of classes. Its abstract gives no details, so the images are our own design. A number has
     ``max(1, ceil(log10(num_classes)))`` digits, with leading zeros. Each digit is drawn independently: a glyph of a
     random font and thickness, rotated, sheared, scaled and shifted. Brightness, contrast and noise are random for each
     image. An image is a function of ``(seed, split, index)`` and the version of OpenCV, whose fonts are used;

@@ -85,7 +85,7 @@ class ActivePhase:
 
 @dataclass
 class PhaseResolver:
-    """Resolves what is active from what a phase names.
+    """Resolver of the active parts of a phase from its names.
 
     Args:
         student: The student.

@@ -37,7 +37,7 @@ class Adversary:
 
     With ``D`` the log-odds for the teacher, ``p`` predictions softened at the temperature of the spot's loss:
     ``L_S = softplus(-D(p_S, y))`` for the student and ``L_D = softplus(-D(p_T, y)) + softplus(D(p_S, y))`` for the
-    discriminator. LW-KD (arXiv 2005.09163) has an adversarial loss; its form is this project's design. All of it is
+    discriminator. LW-KD (arXiv 2005.09163) has an adversarial loss; its form is our own design. All of it is
     computed in float32.
 
     Args:

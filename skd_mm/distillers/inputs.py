@@ -11,7 +11,7 @@ _NO_PIXEL = 1e6
 
 
 class TeacherInput(nn.Module):
-    """Turns the student's normalised images into those that the teacher was trained on.
+    """Conversion of the student's normalised images to the teacher's normalisation.
 
     The student's own preprocessor pads and augments the batch once, so that the student's input is the same as without
     a distiller. Both normalisations are affine, and so is the step from one to the other. With the same mean, std and

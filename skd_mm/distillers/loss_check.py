@@ -1,4 +1,4 @@
-"""Ends a run whose loss is not finite, without waiting for an accelerator before the backward pass."""
+"""Ending a run whose loss is not finite, without waiting for an accelerator before the backward pass."""
 
 import logging
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ after so many, gradients are lost to underflow."""
 
 
 class LossCheck:
-    """Checks the loss of each iteration on all processes.
+    """Check of the loss of each iteration on all processes.
 
     On an accelerator the result is read when the backward pass has been queued, so the accelerator stays busy, and
     before the optimizer's step.

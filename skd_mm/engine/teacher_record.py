@@ -1,4 +1,4 @@
-"""Which teacher a run has, so that it resumes with the same one."""
+"""Recording the teacher of a run, so that it resumes with the same one."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from skd_mm.distillers.networks import load_weights
 
 
 class TeacherRecord:
-    """Identifies the teacher in checkpoints.
+    """Record of the teacher in checkpoints.
 
     ``model.teacher.checkpoint`` may be a pattern, such as ``best_*.pth``, or a file that another run writes. When a run
     is resumed, it may match other weights than before.

@@ -14,7 +14,7 @@ Feature = Tensor | tuple[Tensor, ...]
 
 
 class SpotLoss(nn.Module):
-    """Compares a student's feature with a teacher's.
+    """Base class of losses between a student's and a teacher's feature.
 
     A loss gives one value a sample, so that it can be weighted, gated and averaged over a data set by whoever needs
     that; none of it is the loss's affair. A loss that compares samples with each other cannot do so: it sets
@@ -63,7 +63,7 @@ class SpotLoss(nn.Module):
 
 
 class RelationalLoss(SpotLoss):
-    """Compares the relations between the samples of a batch instead of the samples.
+    """Base class of losses between the relations of the samples in a batch.
 
     The relations of a part of the batch are not a part of the relations of the batch: samples that a gate leaves out
     must be left out of the relations. How many these are only the accelerator knows, so the loss gets all samples and a

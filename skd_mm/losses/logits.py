@@ -82,7 +82,7 @@ class DKDLoss(SpotLoss):
     2203.08679, Eq. 7, with the temperature of the authors' code. (KD weighs the second term by ``1 - p_y`` of the
     teacher.) The best ``β`` depends on the data set; the authors train CIFAR-100 with 20 epochs of linear warm-up.
 
-    For dense predictions, this project's extension, it is the mean over the pixels of the image with a valid label, and
+    For dense predictions, our extension, it is the mean over the pixels of the image with a valid label, and
     zero for an image without one. Without labels there is no target class, and the result is the KD loss, the mean over
     all pixels.
 

@@ -13,11 +13,11 @@ from skd_mm.registry import MODELS
 
 @MODELS.register_module()
 class LabelDiscriminator(BaseModule):
-    """Distinguishes the teacher's softened predictions from the student's, given the label.
+    """Discriminator of the teacher's and the student's softened predictions, given the label.
 
     ``[softmax of K classes, embedding of the label]`` → 256 → 128 → 1, with LeakyReLU(0.2) and spectral norm, without
     BN. LW-KD's abstract (arXiv 2005.09163) names an adversarial loss that "makes the student's output indistinguishable
-    from the teacher's"; this network is this project's design. In dense predictions, the layers act on each position
+    from the teacher's"; this network is our own design. In dense predictions, the layers act on each position
     separately, as 1×1 convolutions do.
 
     Args:

@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
 
 @MODELS.register_module()
 class HolisticDiscriminator(BaseModule):
-    """Scores how much a map of raw logits resembles the teacher's; its input is neither the image nor labels.
+    """Discriminator that scores how much a map of raw logits resembles the teacher's, without image and labels.
 
     BN of the logits → ``depth`` × [4×4 convolution of stride 2 with spectral norm, LeakyReLU(0.1)], of ``channels``,
     twice, four times … as many channels, with self-attention after the last two → 4×4 convolution to one score. Liu et

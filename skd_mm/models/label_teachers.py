@@ -158,7 +158,7 @@ class TargetBank(LabelTeacher):
     For an image of class ``y`` it returns a random row of ``Z[y]``. The network that predicted the rows never sees the
     student's images, and does not run while the student is trained. LW-KD's abstract (arXiv 2005.09163) says that a
     lightweight teacher, trained on synthetic data, generates the soft targets; the bank, the sampling and all options
-    are this project's design.
+    are our own design.
 
     A ``prelude`` makes its checkpoint, see :mod:`skd_mm.engine.prelude`.
 

@@ -17,7 +17,7 @@ class Stopped(Exception):
 
 
 class ToolRunner:
-    """Runs tools of this repository as processes.
+    """Runner of this repository's tools as processes.
 
     Args:
         root: Root of the repository.

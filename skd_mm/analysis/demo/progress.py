@@ -63,7 +63,7 @@ class Display:
 
 
 class TrainingProgress:
-    """Reports a training: a line at the end of each phase, and where it is meanwhile.
+    """Reporter of a training: a line at the end of each phase, and its position in between.
 
     Args:
         display: Where to report.

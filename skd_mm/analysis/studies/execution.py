@@ -134,7 +134,7 @@ def _test(folder: Path, task: Mapping[str, Any], record: Record, process: '_Proc
 
 
 class _Process:
-    """Runs tools in the folder of a task.
+    """Runner of tools in the folder of a task.
 
     Args:
         folder: The folder; output goes to files in it.

@@ -111,7 +111,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Planner:
-    """Makes the tasks of a study and collects errors.
+    """Planner that creates the tasks of a study and collects errors.
 
     Args:
         study: The study.

@@ -127,7 +127,7 @@ def plan_notes(plan: Plan, jobs: int) -> list[str]:
 
 
 class Display:
-    """Shows the state of all tasks: as a live table on a terminal, as lines in a log file.
+    """Display of the state of all tasks: as a live table on a terminal, as lines in a log file.
 
     Use it as a context manager, and give :meth:`watch` to :func:`~skd_mm.analysis.studies.running.run_plan`.
 

@@ -15,7 +15,7 @@ WAITING, RUNNING, DONE, FAILED, BLOCKED = 'waiting', 'running', 'done', 'failed'
 
 
 class Executor(Protocol):
-    """Carries out tasks: on this machine, or as jobs of a cluster."""
+    """Executor of tasks, on this machine or as jobs of a cluster."""
 
     def carry_out(self, task: Task) -> None:
         """Return when a task is done; raise :class:`TaskError` if it failed."""
@@ -25,7 +25,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Carries out tasks as processes of this machine.
+    """Executor of tasks as processes on this machine.
 
     With several GPUs, each task at work gets one of its own.
 

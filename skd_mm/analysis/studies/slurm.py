@@ -17,7 +17,7 @@ _PATIENCE = 3
 
 
 class SlurmExecutor:
-    """Carries out tasks as Slurm jobs, one per task.
+    """Executor of tasks as Slurm jobs, one per task.
 
     A job trains and tests in the task's folder, which the machine that this runs on must see. Jobs outlive this
     process: a study that is started again waits for a job that is still queued or running instead of submitting it

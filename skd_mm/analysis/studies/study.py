@@ -161,7 +161,7 @@ def raise_errors(path: str | Path, errors: Sequence[str]) -> None:
 
 
 class _Reader:
-    """Builds a study from a dict and collects the errors in it.
+    """Reader that builds a study from a dict and collects the errors in it.
 
     Args:
         values: The dict.

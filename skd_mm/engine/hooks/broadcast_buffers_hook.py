@@ -11,7 +11,7 @@ from skd_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class BroadcastBuffersHook(Hook):
-    """Broadcasts the model's buffers from rank 0 before each validation and checkpoint and at the end of a phase.
+    """Hook that broadcasts buffers from rank 0 before each validation and checkpoint and at the end of a phase.
 
     Each process updates the running statistics of its BN layers from its own samples, and MMEngine's data-parallel
     wrapper does not synchronise them. A checkpoint holds those of rank 0, so the other processes must validate and

@@ -10,7 +10,7 @@ from skd_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class DueValidationHook(Hook):
-    """Validates the state that an ordinary run resumes from if a validation was due there: it may be the best one.
+    """Hook that validates the state that an ordinary run resumes from, if a validation was due: it may be the best.
 
     MMEngine saves a checkpoint before it validates, and a resumed run continues after both. This repeats the validation
     if it has been done, which changes nothing.

@@ -11,7 +11,7 @@ from skd_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class PhaseHook(Hook):
-    """Saves and restores the position in the schedule, and resets other hooks' state at the start of each phase.
+    """Hook that saves and restores the position in the schedule, and resets other hooks' state in each phase.
 
     :class:`PhaseLoop` registers this hook.
     """

@@ -13,7 +13,7 @@ from skd_mm.distillers.discriminators import Discriminators
 
 from .amp_optim_wrapper import scales_loss
 
-# LW-KD's (this project's design): what a config's `optim_wrapper.discriminator` changes.
+# LW-KD's (our own design): what a config's `optim_wrapper.discriminator` changes.
 _DISCRIMINATOR = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.999)))
 
 

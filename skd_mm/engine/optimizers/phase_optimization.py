@@ -16,7 +16,7 @@ from .amp_optim_wrapper import scales_loss
 
 
 class PhaseOptimization:
-    """Builds the optimizer and the parameter schedulers of each phase from the config's.
+    """Builder of the optimizer and the parameter schedulers of each phase.
 
     Args:
         runner: The runner. Its ``auto_scale_lr`` is applied here: the runner would scale the learning rate of the first

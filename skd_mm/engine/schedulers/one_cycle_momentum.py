@@ -72,7 +72,7 @@ class OneCycleMomentumParamScheduler(OneCycleParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class OneCycleMomentum(MomentumSchedulerMixin, OneCycleMomentumParamScheduler):
-    """Cycles the momentum against the learning rate of MMEngine's ``OneCycleLR``.
+    """Scheduler that cycles the momentum against the learning rate of MMEngine's ``OneCycleLR``.
 
     The two schedulers with the same ``total_steps``, ``pct_start``, ``anneal_strategy`` and ``three_phase`` equal
     ``torch.optim.lr_scheduler.OneCycleLR(cycle_momentum=True)`` step by step. It schedules ``momentum`` in SGD and
