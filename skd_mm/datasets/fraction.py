@@ -106,7 +106,7 @@ def fractions_of(dataset: Any, fractions: Iterable[float], seed: int = 0) -> dic
     return found
 
 
-def sample_names(dataset: Any, indices: Sequence[int]) -> list[str]:
+def sample_names(dataset: Any, indices: Sequence[int] | np.ndarray) -> list[str]:
     """Return names by which people find samples.
 
     Args:

@@ -1,7 +1,7 @@
 """Samples that are read once."""
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,9 +13,10 @@ from skd_mm.utils.pytree import tree_leaves, tree_map
 
 
 class SampleCache:
-    """Samples, or whole batches, as a data loader gave them, in memory.
+    """Cache in memory of samples, or whole batches, as a data loader gave them.
 
-    Where they need more than the limit all of them are given up, as what is read in part has to be loaded anyway.
+    If they need more than the limit, all of them are given up: a loader that must read some files reads all of them in
+    about the same time.
 
     Args:
         limit: Bytes that all of them may take together.
@@ -31,15 +32,15 @@ class SampleCache:
         return key in self._samples
 
     def keep(self, key: Hashable, sample: Any) -> None:
-        """Keep a copy, unless there is one.
+        """Store a copy, unless there is one.
 
         Args:
-            key: What it is asked for by.
+            key: Key of the sample.
             sample: Tensors and data samples in dicts and lists.
         """
         if not self.limit or key in self:
             return
-        # What a worker process gives lies in memory that it shares, of which there are not so many pieces.
+        # The tensors of a worker process are in shared memory, of which there is a limited number of pieces.
         copy = tree_map(Tensor.clone, sample)
         self.bytes += sum(tensor.nbytes for tensor in tree_leaves(copy))
         if self.bytes > self.limit:
@@ -48,28 +49,28 @@ class SampleCache:
         self._samples[key] = copy
         self._versions[key] = [tensor._version for tensor in tree_leaves(copy)]
 
-    def give_up(self, why: str) -> None:
-        """Keep nothing any more.
+    def give_up(self, reason: str) -> None:
+        """Remove all samples, and store no more.
 
         Args:
-            why: For the log.
+            reason: For the log.
         """
-        print_log(f'images are read from their files in every epoch: {why}', logger='current', level=logging.INFO)
+        print_log(f'images are read from their files in every epoch: {reason}', logger='current', level=logging.INFO)
         self.limit = self.bytes = 0
         self._samples.clear()
         self._versions.clear()
 
     def get(self, key: Hashable) -> Any:
-        """Hand out what is kept.
+        """Return a sample that is stored.
 
         Args:
             key: See :meth:`keep`.
 
         Returns:
-            Dicts, lists and data samples of its own, with the tensors that are kept.
+            New dicts, lists and data samples, with the tensors that are stored.
 
         Raises:
-            RuntimeError: Whoever had them last has changed them in place.
+            RuntimeError: An earlier receiver has changed them in place.
         """
         sample = self._samples[key]
         if [tensor._version for tensor in tree_leaves(sample)] != self._versions[key]:
@@ -78,15 +79,15 @@ class SampleCache:
         return tree_map(lambda tensor: tensor, sample)
 
 
-class _AroundLoader:
-    """Stands for a data loader and gives its batches."""
+class _LoaderWrapper:
+    """Data loader with the attributes of another one."""
 
-    def __init__(self, loader: Any, kept: SampleCache) -> None:
+    def __init__(self, loader: Any, cache: SampleCache) -> None:
         self.loader = loader
-        self.kept = kept
+        self.cache = cache
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'loader':  # of a copy that is not filled yet
+        if name == 'loader':  # which a copy lacks at first
             raise AttributeError(name)
         return getattr(self.loader, name)
 
@@ -94,59 +95,78 @@ class _AroundLoader:
         return len(self.loader)
 
 
-class PhaseLoader(_AroundLoader):
-    """The training data of a phase: once all of its samples are kept, no worker loads any.
+class PhaseLoader(_LoaderWrapper):
+    """Training data of a phase; as soon as all samples are cached, no worker loads any.
 
     Args:
         loader: A data loader over a :class:`SeededDataset`, with a :class:`PhaseSampler`.
-        kept: What has been read, in this phase or before.
+        cache: Samples that were read, in this phase or earlier.
+        announce: Called before each batch with the samples of the next one, ``(index, )`` or ``(index, view)`` each,
+            so that their features can be read ahead. Defaults to None.
     """
+
+    def __init__(self, loader: Any, cache: SampleCache,
+                 announce: Callable[[list[tuple[int, ...]]], None] | None = None) -> None:
+        super().__init__(loader, cache)
+        self.announce = announce
 
     def __iter__(self) -> Iterator[Any]:
         sampler = self.loader.sampler
-        keys = iter(sampler)
-        batches, position, whole = None, sampler.start, False
+        position = sampler.start
+        batches: Iterator[Any] | None = None
+        complete = False
+        upcoming = self._upcoming()
+        following = next(upcoming)
         while True:
-            batch_keys = [(index, *view) for index, _, *view in islice(keys, sampler.batch_size)]
-            # Once they are all there, they are until all of them are given up.
-            if whole or batches is None or position % sampler.batches == 0:
-                whole = all(key in self.kept for key in (batch_keys if whole else sampler.samples()))
-            if whole:
-                batches = None  # and with it the workers
-                batch = self.loader.collate_fn([self.kept.get(key) for key in batch_keys])
+            keys, following = following, next(upcoming)
+            # Once all samples are cached they remain so until all of them are given up.
+            if complete or batches is None or position % sampler.batches == 0:
+                complete = all(key in self.cache for key in (keys if complete else sampler.samples()))
+            if complete:
+                batches = None  # which ends the workers
+                batch = self.loader.collate_fn([self.cache.get(key) for key in keys])
             else:
                 if batches is None:
-                    sampler.start = position  # a validation may have needed the room
+                    sampler.start = position  # a validation may have needed the memory
                     batches = iter(self.loader)
                 batch = next(batches)
                 self._keep(batch)
             position += 1
+            if self.announce is not None:
+                self.announce(following)
             yield batch
+
+    def _upcoming(self) -> Iterator[list[tuple[int, ...]]]:
+        """Iterate over the samples of each batch."""
+        sampler = self.loader.sampler
+        keys = iter(sampler)
+        while True:
+            yield [(index, *view) for index, _, *view in islice(keys, sampler.batch_size)]
 
     def _keep(self, batch: Any) -> None:
         samples = batch.get('data_samples') if isinstance(batch, dict) else None
         if not samples or not all(isinstance(value, Sequence | Tensor) and len(value) == len(samples)
                                   and INDEX in samples[0].metainfo for value in batch.values()):
-            self.kept.give_up('a batch is not one entry a sample')
+            self.cache.give_up('a batch does not have one entry per sample')
             return
         for i, sample in enumerate(samples):
             view = sample.metainfo.get(VIEW)
             key = (sample.metainfo[INDEX], ) if view is None else (sample.metainfo[INDEX], view)
-            self.kept.keep(key, {name: value[i] for name, value in batch.items()})
+            self.cache.keep(key, {name: value[i] for name, value in batch.items()})
 
 
-class ValidationLoader(_AroundLoader):
-    """The data of a validation, whose batches are the same each time.
+class ValidationLoader(_LoaderWrapper):
+    """Data of a validation, whose batches are the same each time.
 
     Args:
         loader: A data loader that does not shuffle.
-        kept: What has been read before.
+        cache: Batches that were read earlier.
     """
 
     def __iter__(self) -> Iterator[Any]:
-        if all((ValidationLoader, i) in self.kept for i in range(len(self))):
-            yield from (self.kept.get((ValidationLoader, i)) for i in range(len(self)))
+        if all((ValidationLoader, i) in self.cache for i in range(len(self))):
+            yield from (self.cache.get((ValidationLoader, i)) for i in range(len(self)))
             return
         for i, batch in enumerate(self.loader):
-            self.kept.keep((ValidationLoader, i), batch)
+            self.cache.keep((ValidationLoader, i), batch)
             yield batch

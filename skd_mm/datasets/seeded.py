@@ -96,13 +96,13 @@ class SeededDataset(NamedDataset):
     def __getitem__(self, key: Key) -> Any:  # type: ignore[override]
         index, seed, *view = key
         seed_everything(seed)
-        sample = super().__getitem__(index)
+        sample = super().__getitem__(int(index))
         if view and isinstance(sample, dict) and 'data_samples' in sample:
             sample['data_samples'].set_metainfo({VIEW: view[0]})
         return sample
 
 
-def slot_groups(indices: Sequence[int], slots: int, seed: int, phase: int) -> list[np.ndarray]:
+def slot_groups(indices: Sequence[int] | np.ndarray, slots: int, seed: int, phase: int) -> list[np.ndarray]:
     """Deal the samples of a phase out to the slots of a batch.
 
     A sample belongs to one slot for the whole phase. If the number of samples is a multiple of ``slots``, it is the
@@ -155,8 +155,8 @@ class PhaseSampler(Sampler[Key]):
         ValueError: There are fewer samples than one global batch.
     """
 
-    def __init__(self, indices: Sequence[int], batch_size: int, seed: int, phase: int, start: int = 0, rank: int = 0,
-                 world_size: int = 1, views: int | None = None) -> None:
+    def __init__(self, indices: Sequence[int] | np.ndarray, batch_size: int, seed: int, phase: int, start: int = 0,
+                 rank: int = 0, world_size: int = 1, views: int | None = None) -> None:
         self.batch_size = batch_size
         self.seed = seed
         self.phase = phase

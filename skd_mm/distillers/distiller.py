@@ -171,6 +171,7 @@ class Distiller(PhasedModel):
         # The multi-path pass replays placeholders of what the modules return in this one.
         recorded = self.routing.recorded() if self.routing is not None and active.multi_path else {}
         mode = 'loss' if active.task else 'tensor'
+        self._last_images = inputs.shape[1:], inputs.device
         outputs = self.pair.run(inputs, data_samples, mode, self._keys(inputs, data_samples), recorded)
         losses = task_losses(outputs.student, active.task) if active.task else {}
         gates, distilled = None, {}

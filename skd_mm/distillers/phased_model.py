@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.model import BaseModel
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -11,6 +12,7 @@ from skd_mm.features import FeatureCache, FeatureExtractor, NetworkPair, Stage, 
 from skd_mm.routing import Router
 
 from .active_phase import ActivePhase, PhaseResolver
+from .samples import training_keys
 
 
 class PhasedModel(BaseModel):
@@ -42,6 +44,8 @@ class PhasedModel(BaseModel):
     resolver: PhaseResolver
     pair: NetworkPair
     active: ActivePhase
+    # Shape of the images of the last training batch, and their device.
+    _last_images: tuple[torch.Size, torch.device] | None
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -93,12 +97,24 @@ class PhasedModel(BaseModel):
         if active.multi_path and self.router is not None:
             self.router.requires_grad_(True)
         self.pair.prepare(active.plan, cache)
+        self._last_images = None
         self.train(self.training)
 
     @property
     def cache(self) -> FeatureCache | None:
         """Where features are kept in this phase, or None."""
         return self.pair.cache
+
+    def prefetch(self, samples: Sequence[tuple[int, ...]]) -> None:
+        """Begin to read the features of the next training batch from the cache, in a thread.
+
+        Args:
+            samples: The index of each sample in the training set, and the number of its view if there are several. The
+                images are expected to be as large as those of the last batch.
+        """
+        if self.cache is not None and self._last_images is not None:
+            shape, device = self._last_images
+            self.cache.prefetch(training_keys(samples, shape), device)
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that are trained now, by name."""

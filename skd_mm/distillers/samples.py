@@ -70,3 +70,16 @@ def sample_keys(data_samples: Sequence[Any] | None, shape: Sequence[int]) -> lis
             return [(name, value, sample.metainfo.get(VIEW), *shape)
                     for value, sample in zip(found, data_samples or (), strict=True)]
     return None
+
+
+def training_keys(samples: Sequence[tuple[int, ...]], shape: Sequence[int]) -> list[Hashable]:
+    """Return the keys of training samples, equal to those of :func:`sample_keys`, before they are loaded.
+
+    Args:
+        samples: ``(index, )`` or ``(index, view)`` per sample.
+        shape: ``(C, H, W)`` of the batch.
+
+    Returns:
+        One key per sample.
+    """
+    return [(INDEX, sample[0], sample[1] if len(sample) > 1 else None, *shape) for sample in samples]

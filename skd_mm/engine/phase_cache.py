@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import get_rank, get_world_size
 
 from skd_mm.engine.resume import LOCATIONS
 from skd_mm.features import FeatureCache, FeatureFiles, fingerprint, samples_of
 from skd_mm.schedules import CacheSettings, Phase
-from skd_mm.utils import derive_seed
+from skd_mm.utils import derive_seed, from_main_process
 
 
 def build_feature_cache(loop: Any, phase: Phase) -> FeatureCache | None:
@@ -29,8 +28,27 @@ def build_feature_cache(loop: Any, phase: Phase) -> FeatureCache | None:
     if settings.disk:
         folder = _folder(settings, loop.runner.work_dir) / f'rank{get_rank()}'
         files = FeatureFiles(folder, lambda: _fingerprint(loop, phase), int(settings.disk * 2**30))
-    dtype = None if settings.dtype == 'float32' else getattr(torch, settings.dtype)
-    return FeatureCache(int(settings.memory * 2**30), files, dtype)
+    return FeatureCache(int(settings.memory * 2**30), files, settings.dtype, int(settings.host * 2**30))
+
+
+def hash_samples(loop: Any) -> str:
+    """Hash the samples of training and validation, on rank 0 for all processes.
+
+    Args:
+        loop: The training loop.
+
+    Returns:
+        The hash. It covers the largest data fraction of the phases.
+    """
+
+    def compute() -> str:
+        largest = max(loop.phases, key=lambda phase: phase.fraction)
+        facts = [samples_of(loop.data.dataset, loop.data.indices(largest))]
+        if loop.runner.val_loop is not None:
+            facts.append(samples_of(loop.validation.dataset))
+        return fingerprint(facts)
+
+    return from_main_process(compute)
 
 
 def _folder(settings: CacheSettings, work_dir: str) -> Path:
@@ -42,9 +60,6 @@ def _folder(settings: CacheSettings, work_dir: str) -> Path:
 
 
 def _fingerprint(loop: Any, phase: Phase) -> str:
-    """Hash of everything that a phase's features depend on."""
+    """Return a hash of everything that a phase's features depend on."""
     cfg = {key: value for key, value in loop.runner.cfg.to_dict().items() if key not in LOCATIONS}
-    data = [samples_of(loop.data.dataset, loop.data.indices(phase))]
-    if loop.runner.val_loop is not None:
-        data.append(samples_of(loop.validation.dataset))
-    return fingerprint(cfg, phase.name, loop.seed, get_world_size(), data, loop.distiller.frozen())
+    return fingerprint(cfg, phase.name, loop.seed, get_world_size(), loop.samples_hash, loop.distiller.frozen())

@@ -1,9 +1,10 @@
 """Training data of the phases of a schedule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 
@@ -12,6 +13,7 @@ from skd_mm.datasets.fraction import fractions_of, sample_names, write_fraction
 from skd_mm.datasets.sample_cache import PhaseLoader, SampleCache
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
 from skd_mm.schedules import Phase, Recipe
+from skd_mm.utils import from_main_process
 
 # Keys of `train_dataloader` that a phase sets itself. Its epochs never end, so workers need not outlive them.
 _OWN_KEYS = ('dataset', 'sampler', 'batch_sampler', 'drop_last', 'persistent_workers')
@@ -20,7 +22,7 @@ _OWN_KEYS = ('dataset', 'sampler', 'batch_sampler', 'drop_last', 'persistent_wor
 class PhaseData:
     """Data set, data fractions and loaders of the phases.
 
-    An epoch has ``floor(N / global batch)`` batches of a fresh permutation of the phase's fraction of the data set.
+    An epoch has ``floor(N / global batch)`` batches of the phase's fraction of the data set, in a new random order.
 
     Args:
         loader_cfg: ``train_dataloader``. Its sampler is ignored.
@@ -43,7 +45,8 @@ class PhaseData:
         self.batch_size: int = loader_cfg['batch_size']
         self.dataset = build_dataset(loader_cfg['dataset'], 'train_dataloader.dataset')
         try:
-            self._indices = fractions_of(self.dataset, {phase.fraction for phase in phases}, recipe.fraction_seed)
+            fractions = {phase.fraction for phase in phases}
+            self._indices = from_main_process(lambda: fractions_of(self.dataset, fractions, recipe.fraction_seed))
         except ValueError as error:
             raise ValueError(f'`schedule.fraction`: {error}') from error
         self.sample_cache = SampleCache(int(recipe.cache.images * 2**30))
@@ -58,8 +61,8 @@ class PhaseData:
         """Names of the data set's classes; empty if it does not have any."""
         return (getattr(self.dataset, 'metainfo', None) or {}).get('classes') or ()
 
-    def indices(self, phase: Phase) -> Any:
-        """Indices of a phase's samples in the data set, ``[N]``, an array in ascending order."""
+    def indices(self, phase: Phase) -> np.ndarray:
+        """Indices of a phase's samples in the data set, in ascending order."""
         return self._indices[phase.fraction]
 
     def epoch_length(self, phase: Phase) -> int:
@@ -76,7 +79,8 @@ class PhaseData:
         """Epochs of a phase, the last of which may be incomplete."""
         return -(-self.length(phase) // self.epoch_length(phase))
 
-    def build_loader(self, phase: Phase, number: int, seed: int, start: int = 0) -> Any:
+    def build_loader(self, phase: Phase, number: int, seed: int, start: int = 0,
+                     announce: Callable[[list[tuple[int, ...]]], None] | None = None) -> Any:
         """Builds the data loader of a phase.
 
         Args:
@@ -84,6 +88,7 @@ class PhaseData:
             number: Its position in the schedule, from 0.
             seed: Seed of the run.
             start: Iterations to skip, when a run is resumed.
+            announce: See :class:`skd_mm.datasets.sample_cache.PhaseLoader`.
 
         Returns:
             A data loader that never ends.
@@ -97,7 +102,9 @@ class PhaseData:
             dict(self._loader_cfg, dataset=SeededDataset(self.dataset), sampler=sampler, drop_last=True), seed=seed)
         if not self._recipe.cache:
             return loader
-        return PhaseLoader(loader, self.sample_cache)
+        # On the device there is nothing to read ahead.
+        reads_ahead = self._recipe.cache.host or self._recipe.cache.disk
+        return PhaseLoader(loader, self.sample_cache, announce if reads_ahead else None)
 
     def write_names(self, phase: Phase, folder: str | Path) -> None:
         """Writes the names of a phase's samples to a file, if the phase uses a fraction of the data set."""

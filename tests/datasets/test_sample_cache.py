@@ -94,6 +94,20 @@ def test_what_is_kept_is_looked_for_once(monkeypatch):
     assert len(asked) == 6 + 29 * 2
 
 
+@pytest.mark.parametrize('limit', [0, 2**20])
+@pytest.mark.parametrize('views', [None, 2])
+@pytest.mark.parametrize('start', [0, 4])
+def test_the_next_batch_is_announced_before_each_batch(limit, views, start):
+    announced, seen = [], []
+    phase = loader(Images(), SampleCache(limit), start, views)
+    phase.announce = announced.append
+    for batch in islice(phase, 20):
+        samples = [sample.metainfo for sample in batch['data_samples']]
+        seen.append([(info['skd_mm_index'], *([info['skd_mm_view']] if views else [])) for info in samples])
+        assert len(announced) == len(seen)
+    assert announced[:-1] == seen[1:]
+
+
 def test_batches_of_another_kind_are_not_kept():
     class Odd(Images):
 

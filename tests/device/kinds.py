@@ -143,6 +143,7 @@ KINDS = {
     'teacher in training mode': stagewise() | dict(model=distiller(teacher=dict(network(), mode='train'))),
     # What else may be on
     'cache in memory': cached(memory=1),
+    'cache on the host': cached(host=1),
     'cache on disk': cached(disk=1),
     'cache in bfloat16': cached(memory=1, dtype='bfloat16'),
     'cache of views': cached(memory=1, views=2) | dict(pipeline=RANDOM),

@@ -1,6 +1,7 @@
 """Tensors on the device: each wraps a tensor of the CPU, on which every operation is run."""
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -199,15 +200,20 @@ def copy(target, source, non_blocking=False):
     return target
 
 
+_PINNED = {}
+
+
 def pin(tensor):
-    """Marks a tensor of the CPU as one in pinned memory."""
-    tensor._pinned = True
+    """Marks the memory of a tensor of the CPU as pinned."""
+    reference = StorageWeakRef(tensor.untyped_storage())
+    _PINNED[reference.cdata] = reference
     return tensor
 
 
 def is_pinned(tensor, device=None):
-    """Whether a tensor of the CPU, or what it is a view of, is in pinned memory."""
-    return any(getattr(one, '_pinned', False) for one in (tensor, tensor._base))
+    """Whether a tensor of the CPU is in pinned memory."""
+    reference = _PINNED.get(StorageWeakRef(tensor.untyped_storage()).cdata)
+    return reference is not None and not reference.expired()
 
 
 def pin_memory(tensor, device=None):

@@ -4,8 +4,10 @@ import copy
 
 import torch
 from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
-from skd_mm.distillers.samples import equal
+from skd_mm.distillers.samples import equal, sample_keys, training_keys
+from skd_mm.utils import INDEX, VIEW
 from tests.helpers import batch
 
 
@@ -20,3 +22,9 @@ def test_samples_are_equal_where_all_their_tensors_are():
     other = copy.deepcopy(one)
     del other.seg_logits
     assert not equal(one, other) and not equal(other, one)
+
+
+def test_the_keys_of_a_batch_are_known_before_it_is_loaded():
+    for samples in ([(3, ), (0, )], [(3, 1), (0, 1)]):
+        data_samples = [SegDataSample(metainfo=dict(zip((INDEX, VIEW), sample, strict=False))) for sample in samples]
+        assert training_keys(samples, (3, 8, 9)) == sample_keys(data_samples, (3, 8, 9))

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import threading
 from collections import Counter
 from contextlib import nullcontext
 
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from skd_mm.config import follow_schedule, load_config
 from skd_mm.datasets.seeded import PhaseSampler, SeededDataset
+from skd_mm.features.cache import copies, feature_cache
 from tests.helpers import (
     PIPELINE,
     RANDOM,
@@ -34,6 +36,7 @@ from tests.helpers import (
     log_lines,
     network,
     quick,
+    state,
     train,
 )
 
@@ -203,23 +206,54 @@ def teacher_calls(cfg, resume=False, kill=None):
     return counts
 
 
+def stored_batches(folder):
+    return sum(len(journal.read_text().splitlines()) for journal in folder.glob('*/journal'))
+
+
 def test_a_resumed_run_reads_the_files_of_its_phase_and_no_others(tmp_path):
     cfg = config(tmp_path / 'run', {'schedule.cache': dict(disk=1.), 'schedule.phase_epochs': 4}, images=16)
     # 4 batches of training and 2 of validation a phase.
     assert teacher_calls(config(tmp_path / 'whole', images=16, schedule=cfg.schedule)) == dict.fromkeys(SPOTS, 6)
     folder = tmp_path / 'run/feature_cache/rank0'
     killed = teacher_calls(cfg, kill=26)
-    assert killed == {SPOTS[0]: 6, SPOTS[1]: 6} and len(list(folder.glob('*/*.pt'))) == 6
+    assert killed == {SPOTS[0]: 6, SPOTS[1]: 6} and stored_batches(folder) == 6
     # The first batch shows what the rest of the student reads; a batch with it may be in the files already.
     other = Config(cfg.to_dict())
     assert teacher_calls(cfg, resume=True) == {SPOTS[2]: 6}
     assert not (tmp_path / 'run/feature_cache').exists()
     shutil.rmtree(tmp_path / 'run')
     teacher_calls(other, kill=26)
-    stale = list(folder.glob('*/*.pt'))
+    stale = list(folder.glob('*'))
+    assert stored_batches(folder) == 6
     other.train_dataloader.dataset.pipeline = [dict(type='Resize', scale=(12, 12)), *PIPELINE]
     assert teacher_calls(other, resume=True) == {SPOTS[1]: 6, SPOTS[2]: 6}
-    assert len(stale) == 6 and not any(file.exists() for file in stale)
+    assert len(stale) == 1 and not stale[0].exists()
+
+
+@pytest.mark.parametrize('cache', [dict(disk=1.), dict(host=1.), dict(host=1., memory=1e-5, disk=1., views=2)])
+def test_features_are_read_ahead(tmp_path, monkeypatch, cache):
+    """By another thread, in every batch of training whose features are stored and not on the device."""
+    ahead, here = [], []
+    copy = copies.to_device
+
+    def to_device(rows, device):
+        read = [block for block, _ in rows if block.tier in ('host', 'disk')]
+        (here if threading.current_thread() is threading.main_thread() else ahead).append(len(read))
+        return copy(rows, device)
+
+    monkeypatch.setattr(copies, 'to_device', to_device)
+    monkeypatch.setattr(feature_cache, 'to_device', to_device)
+    views = cache.get('views', 1)
+    schedule = dict(type='Stagewise', phase_epochs=2 + views, val_interval=9)
+    pipeline = RANDOM if views > 1 else PIPELINE
+    found = train(config(tmp_path / 'with', schedule=dict(schedule, cache=cache), pipeline=pipeline))
+    # In each of 4 phases, the 3 batches of the last 2 epochs, and the one after them, which nobody asks for.
+    assert 4 * 6 <= len(ahead) <= 4 * 7
+    # Samples of the batch before were not stored when the first batch of the second epoch was announced.
+    assert sum(here) <= 4 * 4
+    if views == 1:
+        expected = train(config(tmp_path / 'without', schedule=schedule))
+        assert not differing(state(expected.model), state(found.model))
 
 
 def test_a_bank_of_views(tmp_path):

@@ -15,7 +15,7 @@ from skd_mm.engine.hooks.default_hooks import replace_default_hooks
 from skd_mm.engine.model_wrapper import wrap_for_phase
 from skd_mm.engine.optimizers.adversarial import adversarial_step
 from skd_mm.engine.optimizers.phase_optimization import PhaseOptimization
-from skd_mm.engine.phase_cache import build_feature_cache
+from skd_mm.engine.phase_cache import build_feature_cache, hash_samples
 from skd_mm.engine.phase_data import PhaseData
 from skd_mm.engine.phase_validation import PhaseValidation
 from skd_mm.engine.rendered_config import RenderedConfig
@@ -80,6 +80,8 @@ class PhaseLoop(BaseLoop):
         self.seed = from_main_process(lambda: runner.seed)
         self.stop_training = False
         self.index = 0
+        # Of features on disk; computed when the run starts.
+        self.samples_hash = ''
         self.phase_iter = 0
         self.resumed = False
         self._iter = 0
@@ -176,6 +178,8 @@ class PhaseLoop(BaseLoop):
                 self.check_task()
             if self.recipe.cache:
                 self.validation.keep_samples(self.data.sample_cache, self.distiller.data_preprocessor)
+            if self.recipe.cache.disk:
+                self.samples_hash = hash_samples(self)
             while True:
                 self.run_phase()
                 if self.index + 1 == len(self.phases):
@@ -206,7 +210,8 @@ class PhaseLoop(BaseLoop):
         self.distiller.zero_grad()
         self.discriminators = wrap_for_phase(self.runner, self.distiller)
         self.optimization.build(self, self.phase)
-        self.dataloader = self.data.build_loader(self.phase, self.index, self.seed, self.phase_iter)
+        self.dataloader = self.data.build_loader(self.phase, self.index, self.seed, self.phase_iter,
+                                                 self.distiller.prefetch)
 
     def begin_phase(self) -> None:
         """Prepares evaluator and logging, and calls ``before_phase`` unless the phase is resumed."""

@@ -1,15 +1,20 @@
 import importlib.util
 import os
+import sys
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from skd_mm.features import fingerprint, samples_of, structure_of
-from skd_mm.features import fingerprint as function
+from skd_mm.features.cache.fingerprint import code_version
 from tests.helpers import PIPELINE, RANDOM, ToySegDataset
+
+# The function hides its module's name.
+module = sys.modules[code_version.__module__]
 
 
 def net(**changes):
@@ -70,7 +75,6 @@ def test_the_source_of_a_users_own_class(tmp_path):
         file.write_text(content)
         spec = importlib.util.spec_from_file_location('own', file)
         module = importlib.util.module_from_spec(spec)
-        import sys
         sys.modules['own'] = module
         spec.loader.exec_module(module)
         seen.add(fingerprint(module.Own))
@@ -79,8 +83,6 @@ def test_the_source_of_a_users_own_class(tmp_path):
 
 
 def test_the_code_is_part_of_it(monkeypatch):
-    import sys
-    module = sys.modules[function.__module__]
     was = fingerprint(1)
     monkeypatch.setattr(module, 'code_version', lambda: 'another')
     assert fingerprint(1) != was
@@ -93,3 +95,57 @@ def test_a_data_set_is_its_samples_and_its_transforms():
 
     assert of() == of()
     assert len({of(), of(images=11), of(first=1), of(pipeline=RANDOM), of(indices=[0, 1]), of(indices=[0, 2])}) == 6
+
+
+class Files(BaseDataset):
+    """Samples that are files in a folder."""
+
+    def __init__(self, folder, count, **kwargs):
+        self.folder, self.count = folder, count
+        super().__init__(pipeline=[], **kwargs)
+
+    def load_data_list(self):
+        return [dict(img_path=f'{self.folder}/{i}.png', gt_label=i) for i in range(self.count)]
+
+
+@pytest.mark.parametrize('serialize', [True, False])
+def test_a_data_set_is_its_files(tmp_path, serialize):
+    def of(count=3, indices=None):
+        return fingerprint(samples_of(Files(tmp_path, count, serialize_data=serialize), indices))
+
+    def touch(name, ns):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, ns=(ns, ns))
+        return of()
+
+    seen = [of(), of(4), of(indices=[1, 2]), touch('1.png', 5), touch('1.png', 6), touch('2.png', 6)]
+    assert len(set(seen)) == 6 and of() == seen[-1] and touch('3.png', 5) == seen[-1]
+
+
+def test_of_many_samples_some_files_are_looked_at(tmp_path, monkeypatch):
+    looked, stat = [], os.stat
+    monkeypatch.setattr(module, '_FILES', 10)
+    monkeypatch.setattr(module.os, 'stat', lambda path: looked.append(path.name) or stat(path))
+    samples_of(Files(tmp_path, 35))
+    assert looked == [f'{i}.png' for i in range(0, 35, 4)]
+    assert fingerprint(samples_of(Files(tmp_path, 35))) != fingerprint(samples_of(Files(tmp_path, 36)))
+    looked.clear()
+    samples_of(Files(tmp_path, 10))
+    assert len(looked) == 10
+
+
+def test_wrapped_data_sets_are_opened(tmp_path):
+    def of(*counts, times=1):
+        parts = ConcatDataset([Files(tmp_path, count) for count in counts])
+        return fingerprint(samples_of(RepeatDataset(parts.datasets[0], times) if times > 1 else parts))
+
+    assert of(2, 3) == of(2, 3)
+    assert len({of(2, 3), of(3, 2), of(5), of(5, times=2), of(5, times=3)}) == 5
+    (tmp_path / '1.png').touch()
+    before = of(2, 3)
+    os.utime(tmp_path / '1.png', ns=(1, 1))
+    assert of(2, 3) != before
+
+
+def test_any_other_data_set_is_its_class_and_length():
+    assert fingerprint(samples_of([1, 2])) == fingerprint(samples_of([3, 4])) != fingerprint(samples_of([3]))
