@@ -1,9 +1,8 @@
-"""Cost of a router: a routed step, compared with plain distillation and with the passes that it needs."""
+"""The cost of a router: a routed step compared with plain distillation, and with the passes that it needs at least."""
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -14,21 +13,23 @@ from skd_mm.distillers import Distiller
 from skd_mm.features import constant
 from skd_mm.tasks import example_samples
 
-from .benchmark import synchronise
+from . import flops
+from .benchmark import interleaved
+from .config_model import build_model, config_phases, config_shape
 
 
 @dataclass(frozen=True)
 class RouterCost:
-    """Times of a step in milliseconds, medians of interleaved runs.
+    """Milliseconds per step, medians of interleaved runs.
 
     Attributes:
-        teacher: A forward pass of the teacher without gradients.
+        teacher: A forward pass of the teacher without autograd.
         student: A forward pass of the student in training mode, with a graph.
         plain: A step of the same distiller with all gates open and no policy: forward passes, losses, backward pass.
         routed: A step with the policy.
-        passes: The networks' passes of a routed step in a bare loop: the teacher without gradients and again with a
-            gradient for its input, the student with its backward pass and again, constant, with a gradient for its
-            input.
+        passes: The networks' passes of a routed step in a plain loop: the teacher without autograd and once more with
+            the gradient for its input; the student with its backward pass and once more, with constant parameters, with
+            the gradient for its input.
     """
 
     teacher: float
@@ -39,24 +40,24 @@ class RouterCost:
 
     @property
     def units(self) -> float:
-        """Three forward passes of the teacher and five of the student, which SAKD's algorithm needs.
+        """Three forward passes of the teacher and five of the student: what SAKD's algorithm needs.
 
-        These are the teacher's forward pass, and another one with a backward pass for its input; the student's forward
-        and backward passes, and another forward pass with a backward pass for its input. A backward pass counts as two
-        forward passes, one for the input alone as one.
+        The teacher's forward pass, and one more with a backward pass for its input; the student's forward and backward
+        pass, and one more forward pass with a backward pass for its input. A backward pass counts as two forward
+        passes, one for the input as one.
         """
         return 3 * self.teacher + 5 * self.student
 
 
 def router_cost(routed: Distiller, plain: Distiller, shape: Sequence[int], batch_size: int, rounds: int) -> RouterCost:
-    """Measure a step on random images.
+    """Measure a step, on random images.
 
     Args:
-        routed: A distiller with a trained router, on its device; its active phase is measured.
+        routed: A distiller with a trained router, on its device; the active phase is measured.
         plain: The same with ``gate='always'``.
         shape: ``(C, H, W)`` of the images.
         batch_size: Images per step.
-        rounds: Number of timed rounds, after one warm-up round.
+        rounds: How often each is timed, after one round for warm-up.
 
     Returns:
         The medians.
@@ -79,15 +80,15 @@ def router_cost(routed: Distiller, plain: Distiller, shape: Sequence[int], batch
         with torch.no_grad():
             forward(teacher, inputs)
 
-    def for_the_input(model: Any) -> None:
+    def input_gradient(model: Any) -> None:
         forward(model, inputs.clone().requires_grad_()).float().sum().backward()
 
     def passes() -> None:
         teacher_forward()
-        for_the_input(teacher)
+        input_gradient(teacher)
         forward(student, inputs).float().sum().backward()
         with constant(student):
-            for_the_input(student)
+            input_gradient(student)
         student.zero_grad(set_to_none=True)
 
     timed: dict[str, Callable[[], Any]] = dict(
@@ -95,20 +96,57 @@ def router_cost(routed: Distiller, plain: Distiller, shape: Sequence[int], batch
         routed=lambda: step(routed), passes=passes)
     for distiller in (routed, plain):
         distiller.train()
-    seconds: dict[str, list[float]] = {name: [] for name in timed}
-    for number in range(rounds + 1):
-        for name, run in timed.items():
-            synchronise()
-            start = time.perf_counter()
-            run()
-            synchronise()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return RouterCost(**{name: 1000 * statistics.median(values) for name, values in seconds.items()})
+    return RouterCost(**{name: median(times) for name, times in interleaved(timed, rounds).items()})
+
+
+def config_router_cost(cfg: Config, device: str, batch_size: int | None = None, rounds: int = 20) -> dict[str, Any]:
+    """Measure a step of a config with a router, and count its operations.
+
+    Args:
+        cfg: The config; the last phase is measured, with random weights.
+        device: The device.
+        batch_size: Images per step; the config's by default.
+        rounds: See :func:`router_cost`. Defaults to 20.
+
+    Returns:
+        ``milliseconds``, the attributes of :class:`RouterCost`; ``gflop_*`` per image; and their ratios.
+
+    Raises:
+        ValueError: The config has no router.
+    """
+    if not cfg.get('model', {}).get('router'):
+        raise ValueError('the config has no `model.router`')
+    distillers: list[Distiller] = []
+    counted = []
+    for gate in ('policy', 'always'):
+        model = build_model(with_gate(cfg, gate)).to(device)
+        shape = config_shape(cfg, model)
+        phase = config_phases(cfg, model)[-1]
+        counted.append(flops.schedule_cost(model, [phase], shape)[0].truncated)
+        model.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+        distillers.append(model)
+    routed, plain = distillers
+    assert routed.teacher is not None
+    macs = [flops.network_cost(network, shape).macs for network in (routed.teacher, routed.student)]
+    needed = 2 * (3 * macs[0] + 5 * macs[1])
+    batch_size = batch_size or int(cfg.train_dataloader.batch_size)
+    cost = router_cost(routed, plain, shape, batch_size, rounds)
+    return dict(batch_size=batch_size, shape=list(shape), milliseconds=dict(asdict(cost), units=cost.units),
+                ratio_plain=cost.routed / cost.plain, ratio_units=cost.routed / cost.units,
+                ratio_passes=cost.routed / cost.passes, gflop_routed=counted[0] / 1e9, gflop_plain=counted[1] / 1e9,
+                gflop_units=needed / 1e9, ratio_flop_units=counted[0] / needed)
 
 
 def with_gate(cfg: Config, gate: str) -> Config:
-    """A config whose router has another gate."""
+    """Return a copy of a config whose router has another gate.
+
+    Args:
+        cfg: The config.
+        gate: The gate.
+
+    Returns:
+        The copy.
+    """
     changed = Config(cfg.to_dict())
     changed.model.router['gate'] = gate
     return changed

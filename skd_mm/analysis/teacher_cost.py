@@ -11,8 +11,9 @@ from mmengine.config import Config
 
 from skd_mm.distillers.networks import read_config
 from skd_mm.engine.prelude import run_prelude
+from skd_mm.utils import text_table
 
-from .benchmark import CLOCKS, Variant, synchronise
+from .benchmark import CLOCKS, Variant, milliseconds
 
 
 def teacher_cost(cfg: Config, folder: str | None, clock: str = 'wall', train: bool = False) -> dict[str, Any]:
@@ -62,16 +63,16 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
         rows: Output of :func:`teacher_cost`, with ``config`` and ``milliseconds`` per iteration. ``~`` marks
             extrapolated times.
     """
-    lines = [f'{"":58}{"length":>10}{"reaches":>9}{"teacher, s":>12}{"whole, s":>11}{"bank, MiB":>11}'
-             f'{"ms/iteration":>14}']
-    for row in rows:
-        lengths = '-' if row['length'] is None else f'{row["length"]}/{row["whole"]}'
-        reached = next(iter((row['metrics'] or {}).values()), None)
-        mark = '~' if row['length'] != row['whole'] else ''
-        lines.append(f'{row["config"]:58}{lengths:>10}{_number(reached):>9}{_number(row["teacher_seconds"]):>12}'
-                     f'{_number(row["whole_seconds"], mark):>11}{_number(row["bank_mib"]):>11}'
-                     f'{row["milliseconds"]:14.1f}')
-    return '\n'.join(lines)
+    columns = ['config', 'length', 'reaches', 'teacher, s', 'whole, s', 'bank, MiB', 'ms/iteration']
+    return text_table(columns, map(_cells, rows))
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    lengths = '-' if row['length'] is None else f'{row["length"]}/{row["whole"]}'
+    reached = next(iter((row['metrics'] or {}).values()), None)
+    mark = '~' if row['length'] != row['whole'] else ''
+    return [row['config'], lengths, _number(reached), _number(row['teacher_seconds']),
+            _number(row['whole_seconds'], mark), _number(row['bank_mib']), _number(row['milliseconds'])]
 
 
 def _number(value: float | None, mark: str = '') -> str:
@@ -90,19 +91,15 @@ def iteration_times(cfgs: Sequence[Config], iters: int, warmup: int, clock: str)
     Returns:
         For each config, the milliseconds of each iteration.
     """
-    now = CLOCKS[clock]
     variants = [Variant(cfg, 0) for cfg in cfgs]
     batches: list[Any] = []
-    for mode in variants:
-        mode.begin(0)
-        batches.append(cycle(list(islice(iter(mode.loop.dataloader), 4))))
+    for variant in variants:
+        variant.begin(0)
+        batches.append(cycle(list(islice(iter(variant.loop.dataloader), 4))))
     times: list[list[float]] = [[] for _ in variants]
     for i in range(warmup + iters):
-        for mode, batch, values in zip(variants, batches, times, strict=True):
-            data = copy.deepcopy(next(batch))
-            begin = now()
-            mode.step(data)
-            synchronise()
+        for variant, own, values in zip(variants, batches, times, strict=True):
+            spent = milliseconds(variant.step, copy.deepcopy(next(own)), clock=CLOCKS[clock])
             if i >= warmup:
-                values.append((now() - begin) * 1e3)
+                values.append(spent)
     return times

@@ -111,6 +111,19 @@ class NetworkPair:
         targets = {} if mode == 'predict' else self._run_teacher(inputs, data_samples, record.get('teacher'))
         return PairOutputs(output, features, targets)
 
+    def unread_outputs(self, inputs: Tensor, mode: str) -> dict[str, Any]:
+        """Return what replaces the outputs of the frozen prefix that the rest of the student does not read.
+
+        Args:
+            inputs: ``[B, C, H, W]``; images of that size have been run through the cache in this phase.
+            mode: The mode in which they were run.
+
+        Returns:
+            Placeholders by the modules' paths.
+        """
+        unread = self._placeholders.get(_kind(inputs, mode)) or {}
+        return {name: resized(output, len(inputs)) for name, output in unread.items()}
+
     def _run_cached(self, cache: FeatureCache, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                     keys: Sequence[Hashable]) -> PairOutputs:
         missing = cache.missing(keys)
@@ -126,9 +139,8 @@ class NetworkPair:
         for name, feature in stored.items():
             side, _, path = name.partition(':')
             sides[side][path] = feature
-        unread = self._placeholders[_kind(inputs, mode)] or {}
-        replay = {name: resized(output, len(inputs)) for name, output in unread.items()}
-        output, features = self._run_student(inputs, data_samples, mode, replay={**replay, **sides['student']})
+        replay = {**self.unread_outputs(inputs, mode), **sides['student']}
+        output, features = self._run_student(inputs, data_samples, mode, replay=replay)
         return PairOutputs(output, features, sides['teacher'])
 
     def _compute_missing(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,

@@ -21,6 +21,7 @@ def test_numbers_a_table_and_a_plot(run_tool, path, tmp_path, capsys):
     phase = numbers['phases'][0]
     assert phase['name'] == SPOTS[1] and f'{phase["ms_bare"]:.1f}' in said
     assert f'{numbers["total"]["ratio_cached"]:.2f} x the time of cached' in said
+    assert 'reference, cached, ms' in said and said.count(', GFLOPs') == 3
     assert (tmp_path / 'new/plot.png').stat().st_size > 1000
 
 
@@ -32,3 +33,10 @@ def test_errors_are_clear(run_tool, path, monkeypatch, capsys, args, message):
     with pytest.raises(SystemExit) as error, quick():
         run_tool('benchmark.py', *args)
     assert message in str(error.value) + capsys.readouterr().err
+
+
+def test_operations_are_printed_of_what_was_counted(run_tool, path, capsys):
+    with quick():
+        run_tool('benchmark.py', path, '--iters', 1, '--warmup', 1, '--phases', SPOTS[1], '--no-validation')
+    said = capsys.readouterr().out
+    assert 'truncated, GFLOPs' in said and 'reference, ms' in said and said.count(', GFLOPs') == 1
