@@ -1,6 +1,6 @@
-"""Reading checkpoint files: whole or not at all, and without running anything that is in them.
+"""Reading checkpoint files completely or not at all, without running any code in them.
 
-:func:`skd_mm.compat.patch_checkpoint_loading` lets MMEngine read with what is here, wherever it loads one.
+:func:`skd_mm.compat.patch_checkpoint_loading` makes MMEngine use this module to load checkpoints.
 """
 
 import os
@@ -31,11 +31,11 @@ def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: Any = Non
         map_location: As for ``torch.load``.
 
     Returns:
-        What it holds: tensors, plain Python values, and what MMEngine writes beside them.
+        Its content: tensors, plain Python values, and the types that MMEngine writes.
 
     Raises:
-        CheckpointError: The file is damaged (PyTorch itself does not look at the checksums of tensors), or holds more
-            than that, and :data:`TRUST` is not set.
+        CheckpointError: The file is damaged (PyTorch itself does not verify the checksums of tensors), or has other
+            content, and :data:`TRUST` is not set.
         FileNotFoundError: There is no such file.
     """
     if isinstance(file, str | os.PathLike):

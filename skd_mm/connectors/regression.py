@@ -37,7 +37,7 @@ class ConvReg(nn.Module):
             self.conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
         else:
             raise ValueError(f'ConvReg: `scale` must be 1, 2 or 0.5, not {scale!r}; another difference in resolution '
-                             "is bridged by dict(type='Resize') behind it")
+                             "needs dict(type='Resize') after it")
         self.bn = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True) if relu else nn.Identity()
 

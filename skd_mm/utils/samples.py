@@ -1,16 +1,16 @@
-"""What data samples carry: keys of their meta information, and the data sets that they are from."""
+"""Keys in the meta information of data samples, and the data sets that samples are from."""
 
 from typing import Any
 
 # Key of a training sample's index in the data set; OpenMMLab's `sample_idx` also counts those of validation sets.
 INDEX = 'skd_mm_index'
-# And a validation sample in its own: files have one name in several data sets, and `sample_idx` begins anew in each.
+# Key of a validation sample's index: file names and `sample_idx` are not unique across data sets.
 VALIDATION_INDEX = 'skd_mm_validation_index'
-# Which of an image's augmented views it is, where there is a bank of them.
+# Key of the number of an image's augmented view, if it has several.
 VIEW = 'skd_mm_view'
 
 
-# Wrappers that give samples of one data set under other indices; none of them changes a sample.
+# Wrappers that return the samples of a data set under other indices, unchanged.
 _INDEX_WRAPPERS = ('RepeatDataset', 'ClassBalancedDataset', 'KFoldDataset')
 
 
