@@ -1,7 +1,7 @@
 """Dependencies of the features of a network, from the graph that autograd builds."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skd_mm.utils import tree_leaves
 
 from .extractor import FeatureExtractor
-from .modes import trainable_parameters, without_recomputation
+from .modes import preserve_buffers, preserve_modes, trainable_parameters, without_recomputation
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,31 @@ def trace_dataflow(network: FeatureExtractor, call: Callable[[], Any], names: Co
         KeyError: A name is no module of the network, or its output is no tensor.
         RuntimeError: A module is not called.
     """
+    flow = _trace(network, call, names)
+    called = {made.path for made in flow.calls}
+    detached = [name for name, _ in network.model.named_parameters()
+                if name not in flow.alive and name.rpartition('.')[0] in called]
+    if detached:
+        # In eval mode, some modules read a copy of their weights that they made before (the attention of LeViT).
+        flow = _with_training_mode(network, call, names, flow)
+    return flow
+
+
+def _with_training_mode(network: FeatureExtractor, call: Callable[[], Any], names: Collection[str],
+                        flow: Dataflow) -> Dataflow:
+    """Add what the features depend on in training mode; unchanged if the network does not run in it."""
+    model = network.model
+    try:
+        with preserve_modes(model), preserve_buffers(model):
+            model.train()
+            trained = _trace(network, call, names)
+    except (KeyError, RuntimeError, ValueError):  # BN of a single value per channel, or outputs of another kind
+        return flow
+    return replace(flow, alive=flow.alive | trained.alive, parameters={
+        name: reached | trained.parameters[name] for name, reached in flow.parameters.items()})
+
+
+def _trace(network: FeatureExtractor, call: Callable[[], Any], names: Collection[str]) -> Dataflow:
     paths = {name: network.module_path(name) for name in names}
     calls: list[Call] = []
     outputs: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from torch.utils.checkpoint import checkpoint
 
 from skd_mm.features import FeatureExtractor, split_stages
 from skd_mm.features.dataflow import reached_parameters, trace_dataflow
+from tests.helpers import Prepared
 
 
 class Branches(nn.Module):
@@ -69,6 +70,13 @@ def test_no_graph_stays_alive():
         assert all(parameter._use_count() == 1 for parameter in model.parameters())
     finally:
         gc.enable()
+
+
+def test_weights_that_are_copied_for_eval_mode_have_a_stage_too():
+    model = nn.Sequential(nn.Linear(2, 2), Prepared(), nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
+    found = split_stages(FeatureExtractor(model), lambda: model(torch.ones(2, 2)), ['1'])
+    assert found.stages[0].modules == ('0', '1') and '1.weight' in found.alive
+    assert not model.training and model[2].num_batches_tracked == 0
 
 
 def test_what_a_loss_reaches():

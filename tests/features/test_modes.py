@@ -4,25 +4,7 @@ from torch import nn
 
 from skd_mm.features import constant, constant_statistics, preserve_modes, side_effect_free
 from skd_mm.features.modes import preserve_buffers, without_recomputation
-
-
-class Prepared(nn.Module):
-    """Prepares its weight in `train`, as the attention of LeViT does; its forward pass fails if it did not."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(2))
-
-    def train(self, mode=True):
-        super().train(mode)
-        if mode:
-            self.__dict__.pop('prepared', None)
-        else:
-            self.prepared = self.weight.detach() * 2
-        return self
-
-    def forward(self, x):
-        return x * (self.weight if self.training else self.prepared)
+from tests.helpers import Prepared
 
 
 def mixed():

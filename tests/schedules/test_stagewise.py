@@ -63,3 +63,14 @@ def test_backbone_first_needs_a_spot_in_the_backbone():
     for stages in (['task_head'], ['decode_head.convs', 'task_head'], ['backbones.x', 'task_head']):
         with pytest.raises(ValueError, match=r"no spot in its backbone; `model\.spots='backbone'` puts one"):
             BackboneFirst(phase_epochs=1).phases(stages)
+
+
+def test_the_backbone_is_known_by_the_module_of_a_spot_not_by_its_name():
+    stages = [dict(name='first', spots=('first', ), module='backbone[0]'),
+              dict(name='backbone.layer2', spots=('mse', 'at'), module='backbone.layer2'),
+              dict(name='backbone_like', spots=('backbone_like', ), module='decode_head.blocks.0'),
+              dict(name='task_head')]
+    phases = BackboneFirst(phase_epochs=1).phases(stages)
+    assert [phase.name for phase in phases] == ['first', 'backbone.layer2', 'task_head']
+    assert phases[1].spots == {'mse': 1, 'at': 1}
+    assert phases[2].train == ['backbone_like', 'task_head'] and not phases[2].spots
