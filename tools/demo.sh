@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole toolkit in five minutes, on synthetic street scenes: no download of data, no GPU.
+# The whole toolkit in five minutes, on synthetic street scenes, without downloads of data and without a GPU.
 #   bash tools/demo.sh [arguments of tools/demo.py]
 set -euo pipefail
 

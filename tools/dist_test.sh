@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests with several processes, one a GPU (on a machine without a GPU: on its CPU, over gloo).
+# Test with several processes, one per GPU (without a GPU: on the CPU, with gloo).
 #   bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
 #   NNODES, NODE_RANK, PORT and MASTER_ADDR are read from the environment.
 set -euo pipefail

@@ -1,8 +1,8 @@
-# Sourced by tools/demo.sh and tools/run_tests.sh: an environment with skd_mm in it, made on the first call and kept.
+# Sourced by tools/demo.sh and tools/run_tests.sh: an environment with skd_mm, which the first call creates.
 #
-# The active virtual environment is used, or else one is made: .venv, or .venv-original for the original OpenMMLab
-# releases (SKD_MM_STACK=original). A torch that is already there is not touched; where there is none, the one for a
-# machine without a GPU is installed. Nothing is installed again until the requirements change.
+# This is the active virtual environment, or else .venv, or .venv-original for the original OpenMMLab releases
+# (SKD_MM_STACK=original). An installed torch is not changed; without one, the version for machines without a GPU is
+# installed. Nothing is installed again until the requirements change.
 
 STACK=${SKD_MM_STACK:-maintained}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

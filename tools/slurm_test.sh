@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests on a Slurm cluster.
+# Test on a Slurm cluster.
 #   bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]
 #   GPUS (4), GPUS_PER_NODE (4), CPUS_PER_TASK (5) and SRUN_ARGS are read from the environment.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a Slurm cluster.
+# Train on a Slurm cluster. A job that is requeued (SRUN_ARGS=--requeue) resumes from its last checkpoint.
 #   bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of tools/train.py]
 #   GPUS (4), GPUS_PER_NODE (4), CPUS_PER_TASK (5) and SRUN_ARGS are read from the environment.
 set -euo pipefail

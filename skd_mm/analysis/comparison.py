@@ -1,4 +1,4 @@
-"""Comparing runs that differ in their method but share their seeds."""
+"""Comparison of runs with different methods and the same seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The mean difference of paired runs, and how sure it is.
+    """The mean difference of paired runs, with its confidence interval.
 
     Attributes:
         mean: Mean of ``method - baseline``.
-        low: Lower end of the confidence interval.
-        high: Its upper end.
-        pairs: How many pairs there were.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        pairs: The number of pairs.
     """
 
     mean: float
@@ -31,9 +31,9 @@ def paired_difference(method: Sequence[float], baseline: Sequence[float], confid
     """Return the mean difference of paired runs with its interval, by Student's t.
 
     Args:
-        method: One result a seed.
+        method: One result per seed.
         baseline: The results of the same seeds, in the same order.
-        confidence: Of the interval. Defaults to 0.95.
+        confidence: Confidence level of the interval. Defaults to 0.95.
 
     Returns:
         The difference; its interval is infinite for a single pair.

@@ -15,24 +15,26 @@ from .logs import Run
 
 # The names that seaborn, which mmsegmentation's tool uses, has for its styles.
 _SEABORN = ('dark', 'darkgrid', 'ticks', 'white', 'whitegrid')
+_DOTS: dict[str, Any] = dict(marker='o', markersize=2.5)
 
 
 def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None = None, title: str | None = None,
                 legend: Sequence[str] | None = None, style: str = 'default', figure: Figure | None = None) -> Figure:
     """Draw what runs have logged over the iterations since their start, one panel per metric.
 
-    Where a phase ends and the next begins is marked in the colour of the run, with the name of the next; runs with the
-    same phases share the marks. Training values are lines, validation values have dots.
+    The boundaries of phases are marked in the colour of the run, with the name of the next phase; runs with the same
+    phases share the marks. Training values are lines, validation values have dots.
 
     Args:
         runs: The runs, see :func:`skd_mm.analysis.logs.read_run`.
         keys: Values to plot, such as ``['mIoU', 'loss']``. Losses have a logarithmic axis.
-        out: The image file to write, in any format that Matplotlib knows by its suffix; no display is needed. None
-            writes none.
+        out: The image file to write, in any format that Matplotlib knows by its suffix, without a display; None writes
+            none.
         title: Title of the figure.
-        legend: Names instead of those of the runs: one a run, or one a run and key (run by run, as in mmsegmentation).
-        style: A style of Matplotlib's, or ``'dark'``, ``'darkgrid'``, ``'white'``, ``'whitegrid'`` or ``'ticks'``.
-        figure: An empty figure to draw on, such as Pyplot's, which has a window; None makes one without.
+        legend: Names that replace those of the runs: one per run, or one per run and key (run by run, as in
+            mmsegmentation).
+        style: A style of Matplotlib, or ``'dark'``, ``'darkgrid'``, ``'white'``, ``'whitegrid'`` or ``'ticks'``.
+        figure: An empty figure to draw on, such as Pyplot's, which has a window; None makes one without a window.
 
     Returns:
         The figure.
@@ -80,24 +82,34 @@ def _names(runs: Sequence[Run], keys: Sequence[str], legend: Sequence[str] | Non
 
 
 def _draw(panel: Axes, runs: Sequence[Run], key: str, names: Sequence[str]) -> None:
-    values = []
+    values: list[float] = []
     for i, (run, name) in enumerate(zip(runs, names, strict=True)):
-        curves = {mode: [points for span in run.spans() if (points := span.series(key, mode))]
-                  for mode in ('train', 'val')}
-        for mode, parts in curves.items():
-            label = f'{name} (validation)' if mode == 'val' and curves['train'] else name
-            # Curves do not continue into the next phase, which logs other values or starts again.
-            for number, points in enumerate(parts):
-                # One point alone is no line.
-                dots: dict[str, Any] = dict(marker='o', markersize=2.5) if mode == 'val' or len(points) == 1 else {}
-                panel.plot(*zip(*points, strict=True), color=_colour(i), linewidth=1, label=None if number else label,
-                           **dots)
-                values += [value for _, value in points]
+        training, validation = _curves(run, key, 'train'), _curves(run, key, 'val')
+        values += _plot_curves(panel, training, name, _colour(i))
+        label = f'{name} (validation)' if training else name
+        values += _plot_curves(panel, validation, label, _colour(i), **_DOTS)
     panel.set_ylabel(key)
     if 'loss' in key and min(values) > 0:
         panel.set_yscale('log')
     panel.margins(x=0.01)
     panel.legend(fontsize='small')
+
+
+def _curves(run: Run, key: str, mode: str) -> list[list[tuple[int, float]]]:
+    """Return a curve per phase: a phase logs other values than the one before it, or starts again."""
+    curves = [span.series(key, mode) for span in run.spans()]
+    return [curve for curve in curves if curve]
+
+
+def _plot_curves(panel: Axes, curves: Sequence[Sequence[tuple[int, float]]], label: str, colour: str,
+                 **style: Any) -> list[float]:
+    """Draw curves under one label, and return their values."""
+    values = []
+    for number, points in enumerate(curves):
+        dots = _DOTS if len(points) == 1 else style  # a single point is not visible as a line
+        panel.plot(*zip(*points, strict=True), color=colour, linewidth=1, label=None if number else label, **dots)
+        values += [value for _, value in points]
+    return values
 
 
 def _mark_phases(panels: Sequence[Axes], runs: Sequence[Run]) -> None:

@@ -37,7 +37,7 @@ def test_graph(run_tool, distillation, capsys):
 
 def test_bad_input(run_tool, tmp_path):
     (tmp_path / 'config.py').write_text('a = 1')
-    with pytest.raises(FileNotFoundError, match=r"did you mean 'config.py'"):
+    with pytest.raises(SystemExit, match=r"^print_config: .*did you mean 'config.py'"):
         run_tool('misc/print_config.py', tmp_path / 'confg.py')
     with pytest.raises(SystemExit):
         run_tool('misc/print_config.py', tmp_path / 'config.py', '--save-path', 'x.txt')

@@ -92,21 +92,21 @@ def test_cfg_options_replace_the_config(run_tool, distillation):
     assert 'mFscore' in measures(distillation.folder / 'work')
 
 
-@pytest.mark.parametrize('args, error, words', [
-    (['--cfg-options', 'model.student.backbone.depth=14'], ValueError, 'does not fit the student'),
-    (['--cfg-options', 'test_dataloader=None'], SystemExit, 'has no `test_dataloader`'),
-    (['--cfg-options', 'tta_model=None', '--tta'], SystemExit, 'needs `tta_model`'),
-    (['--cfg-options', 'test_evaluator.type=DumpResults', '--out', 'x'], SystemExit, 'ends in .pkl'),
-    (['--cfg-options', 'default_hooks.visualization=None', '--show'], SystemExit, 'default_hooks.visualization'),
+@pytest.mark.parametrize('args, words', [
+    (['--cfg-options', 'model.student.backbone.depth=14'], 'does not fit the student'),
+    (['--cfg-options', 'test_dataloader=None'], 'has no `test_dataloader`'),
+    (['--cfg-options', 'tta_model=None', '--tta'], 'needs `tta_model`'),
+    (['--cfg-options', 'test_evaluator.type=DumpResults', '--out', 'x'], 'ends in .pkl'),
+    (['--cfg-options', 'default_hooks.visualization=None', '--show'], 'default_hooks.visualization'),
 ])
-def test_one_clear_error(run_tool, distillation, args, error, words):
-    with pytest.raises(error, match=words):
+def test_one_clear_error(run_tool, distillation, args, words):
+    with pytest.raises(SystemExit, match=f'^test: .*{words}'):
         run_tool('test.py', distillation.config, distillation.checkpoint, '--work-dir', distillation.folder / 'work',
                  *args)
 
 
 def test_a_missing_checkpoint_is_named_and_nothing_is_written(run_tool, distillation):
-    with pytest.raises(FileNotFoundError, match=r"did you mean 'iter_3.pth'"):
+    with pytest.raises(SystemExit, match=r"^test: .*did you mean 'iter_3.pth'"):
         run_tool('test.py', distillation.config, distillation.folder / 'iter_33.pth', '--work-dir',
                  distillation.folder / 'work')
     assert not (distillation.folder / 'work').exists()

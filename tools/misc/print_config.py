@@ -29,10 +29,12 @@ def main() -> None:
     # Imported after the options are parsed, so that --help is quick.
     from skd_mm.config import load_config
     from skd_mm.deploy.export import student_config
+    from skd_mm.utils import exit_on_error
 
-    cfg = load_config(args.config, args.cfg_options)
-    if args.expand:
-        expand(cfg)
+    with exit_on_error('print_config'):
+        cfg = load_config(args.config, args.cfg_options)
+        if args.expand:
+            expand(cfg)
     print(f'Config:\n{cfg.pretty_text}')
     if args.save_path:
         cfg.dump(args.save_path)
@@ -50,8 +52,10 @@ def expand(cfg: Config) -> None:
         if named and 'type' not in named:
             model, scope = network_config(named, role)
             others = ('checkpoint', 'mode', 'backbone_stages')
-            given = {key: named[key] for key in others if named.get(key) is not None}
-            cfg.model[role] = ConfigDict(model, **given, **({'_scope_': scope} if scope is not None else {}))
+            network = ConfigDict(model, **{key: named[key] for key in others if named.get(key) is not None})
+            if scope is not None:
+                network['_scope_'] = scope
+            cfg.model[role] = network
 
 
 if __name__ == '__main__':
