@@ -10,7 +10,7 @@ from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, SCOPE
 from .component import check_component
 from .names import find_class, unknown_keys
 
-_COMPONENTS = {'loss': LOSSES, 'memory': MEMORIES, 'discriminator': MODELS, 'connector': CONNECTORS,
+_COMPONENTS = {'memory': MEMORIES, 'discriminator': MODELS, 'connector': CONNECTORS,
                'teacher_connector': CONNECTORS, 'teacher_decoder': CONNECTORS}
 
 
@@ -50,7 +50,16 @@ def _check_spot(cfg: Any, path: str) -> Iterator[str]:
         if not is_auto:
             yield from check_component(registry, cfg.get(key), f'{path}.{key}', SCOPE,
                                        single=registry is not CONNECTORS)
-    yield from _check_loss(cfg.get('loss'), f'{path}.loss')
+    losses = cfg.get('loss')
+    if not isinstance(losses, list | tuple):
+        yield from _check_loss(losses, f'{path}.loss')
+        return
+    if not losses:
+        yield f'{path}.loss is an empty list'
+    for i, loss in enumerate(losses):
+        if isinstance(loss, Mapping):
+            loss = {key: value for key, value in loss.items() if key not in ('name', 'weight')}
+        yield from _check_loss(loss, f'{path}.loss[{i}]')
 
 
 def _names_modules(value: Any) -> bool:
@@ -60,7 +69,8 @@ def _names_modules(value: Any) -> bool:
 
 
 def _check_loss(cfg: Any, path: str) -> Iterator[str]:
-    """Refuse a loss that lacks the interface of :class:`SpotLoss`."""
+    """Check a loss, and that it has the interface of :class:`SpotLoss`."""
+    yield from check_component(LOSSES, cfg, path, SCOPE, single=True)
     kind = find_class(LOSSES, cfg.get('type'), SCOPE) if isinstance(cfg, Mapping) else None
     if isinstance(kind, type) and not issubclass(kind, SpotLoss):
         yield (f'{path}.type: {kind.__name__} is a {kind.__bases__[0].__name__} and no loss of a spot: derive it from '

@@ -103,7 +103,7 @@ def test_spots(tmp_path, changes, path, meant):
      "default_scope: there is no package 'mmseb' to look names up in; did you mean 'mmseg'?"),
     ({'default_scope': 3}, 'default_scope: there is no package 3 to look names up in'),
     ({'default_hooks.logger': []}, 'default_hooks.logger must be a dict with a `type`, not []'),
-    ({'model.spots': [dict(SPOT, loss=[])]}, 'model.spots[0].loss must be a dict with a `type`, not []'),
+    ({'model.spots': [dict(SPOT, loss=[])]}, 'model.spots[0].loss is an empty list'),
     ({'model.spots': [dict(SPOT, discriminator={})]}, 'model.spots[0].discriminator has no `type`'),
     ({'optim_wrapper.optimizer': [dict(type='Adam')]},
      "optim_wrapper.optimizer must be a dict with a `type`, not [{'type': 'Adam'}]"),

@@ -11,9 +11,10 @@ from skd_mm.registry import LOSSES
 from tests.helpers import SPOTS, config, network
 
 
-def with_loss(tmp_path, name):
+def with_loss(tmp_path, loss):
+    loss = dict(type=loss) if isinstance(loss, str) else loss
     return config(tmp_path, model=dict(type='skd_mm.Distiller', student=network(), teacher=network(),
-                                       spots=[dict(student=SPOTS[0], loss=dict(type=name))]))
+                                       spots=[dict(student=SPOTS[0], loss=loss)]))
 
 
 def refused(cfg):
@@ -42,6 +43,18 @@ def test_a_loss_without_the_interface_of_one(tmp_path, register):
     assert check_config(with_loss(tmp_path, 'OwnLoss')) == []
     assert refused(with_loss(tmp_path, 'PlainLoss')).startswith(
         'model.spots[0].loss.type: PlainLoss is a Module and no loss of a spot: derive it from skd_mm.losses.SpotLoss')
+
+
+def test_several_losses_at_a_spot(tmp_path, register):
+    register(LOSSES, 'PlainLoss', nn.Module)
+    several = [dict(type='MSELoss', name='values', weight=2), dict(type='ATLoss')]
+    assert check_config(with_loss(tmp_path, several)) == []
+    assert refused(with_loss(tmp_path, [*several, dict(type='MSELos')])).startswith(
+        "model.spots[0].loss[2].type: there is no loss 'MSELos'; did you mean 'MSELoss'")
+    assert refused(with_loss(tmp_path, [several[0], 3])) == (
+        'model.spots[0].loss[1] must be a dict with a `type`, not 3')
+    assert refused(with_loss(tmp_path, [dict(type='PlainLoss')])).startswith(
+        'model.spots[0].loss[0].type: PlainLoss is a Module')
 
 
 @pytest.mark.parametrize(('registry', 'scope'), [(MODELS, 'mmengine'), (MMPRETRAIN_MODELS, 'mmpretrain')])
