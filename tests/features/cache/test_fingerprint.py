@@ -122,12 +122,24 @@ def test_a_data_set_is_its_files(tmp_path, serialize):
     assert len(set(seen)) == 6 and of() == seen[-1] and touch('3.png', 5) == seen[-1]
 
 
+@pytest.mark.parametrize('serialize', [True, False])
+def test_a_data_set_is_its_annotations(serialize):
+    def of(labels, indices=None):
+        dataset = Files.__new__(Files)
+        dataset.load_data_list = lambda: [dict(gt_label=label) for label in labels]
+        BaseDataset.__init__(dataset, pipeline=[], serialize_data=serialize)
+        return fingerprint(samples_of(dataset, indices))
+
+    assert of([1, 2, 3]) == of([1, 2, 3])
+    assert len({of([1, 2, 3]), of([1, 2, 4]), of([1, 2, 2], [0, 1]), of([1, 2, 2], [0, 2])}) == 4
+
+
 def test_of_many_samples_some_files_are_looked_at(tmp_path, monkeypatch):
-    looked, stat = [], os.stat
+    looked, files = [], module._files
     monkeypatch.setattr(module, '_FILES', 10)
-    monkeypatch.setattr(module.os, 'stat', lambda path: looked.append(path.name) or stat(path))
+    monkeypatch.setattr(module, '_files', lambda info: looked.append(info['gt_label']) or files(info))
     samples_of(Files(tmp_path, 35))
-    assert looked == [f'{i}.png' for i in range(0, 35, 4)]
+    assert looked == list(range(0, 35, 4))
     assert fingerprint(samples_of(Files(tmp_path, 35))) != fingerprint(samples_of(Files(tmp_path, 36)))
     looked.clear()
     samples_of(Files(tmp_path, 10))
