@@ -15,8 +15,9 @@ from skd_mm.utils import did_you_mean
 from .study import StudyError
 from .tables import PARTS, render
 
-_PLACE = re.compile(r'^(?P<begin><!-- study (?P<path>[^\s:]+):(?P<parts>[^\n]*?)-->\n)(?P<content>.*?)'
-                    r'^(?P<end><!-- end study -->)$', re.DOTALL | re.MULTILINE)
+# What is between the two comments has no line that begins another place.
+_PLACE = re.compile(r'^(?P<begin><!-- study (?P<path>[^\s:]+):(?P<parts>[^\n]*?)-->\n)(?:(?!<!-- study )[^\n]*\n)*?'
+                    r'(?P<end><!-- end study -->)$', re.MULTILINE)
 _BEGIN = re.compile(r'^<!-- study ', re.MULTILINE)
 
 

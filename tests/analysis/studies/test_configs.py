@@ -106,6 +106,8 @@ def test_a_digest_depends_on_what_a_training_depends_on(toy):
     student.write_text(student.read_text().replace('width=4', 'width=6'))
     others.append(digest(toy))
     assert len({before, *others}) == 6
+    # Also with the same images for all seeds.
+    assert digest(toy, fraction_seed=3) != digest(toy, fraction_seed=3, seed=1)
 
 
 def test_a_digest_depends_on_the_prelude_but_not_on_its_folder(toy):

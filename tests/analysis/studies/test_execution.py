@@ -1,11 +1,11 @@
 import json
+import multiprocessing
 import threading
 import time
 
 import pytest
 import torch
 
-from skd_mm.analysis.studies import execution
 from skd_mm.analysis.studies.execution import StoppedError, TaskError, carry_out
 from skd_mm.analysis.studies.records import Record, resources
 
@@ -137,21 +137,20 @@ def test_a_second_process_waits_for_the_first(folder):
     assert len(calls(folder)) == 3
 
 
-def test_the_lock_lives_as_long_as_the_training(folder, tmp_path):
-    """As after a study that was killed: nobody but the training is left."""
-    import fcntl
-    with open(folder / '.lock', 'w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        inherited = execution.subprocess.Popen(['sleep', '30'], pass_fds=[file.fileno()])
-    stop = threading.Event()
-    thread = threading.Thread(target=lambda: carry_out(folder, stop=stop))
+def test_a_training_holds_the_lock_when_its_study_is_killed(folder):
+    (folder / 'wait').touch()
+    study = multiprocessing.get_context('fork').Process(target=carry_out, args=(folder, ))
+    study.start()
+    wait_for((folder / 'train/best_score_phase00_a.pth').is_file)
+    study.kill()
+    study.join()
+    thread = threading.Thread(target=carry_out, args=(folder, ))
     thread.start()
-    time.sleep(0.5)
-    assert not (folder / 'calls').exists()
-    inherited.kill()
-    inherited.wait()
+    time.sleep(1)
+    assert len(calls(folder)) == 1
+    (folder / 'wait').unlink()
     thread.join(20)
-    assert len(calls(folder)) == 3
+    assert ['--resume' in line for line in calls(folder)] == [False, True, False, False]
 
 
 def test_whoever_waits_for_a_lock_can_be_stopped(folder):

@@ -65,6 +65,8 @@ def test_a_record_of_other_settings_is_none_of_the_study(plan):
     plan.tasks[1].digest = 'other'
     assert not is_done(plan.folder, plan.tasks[1]) and changed(plan.folder, plan.tasks[1])
     assert 'metrics' not in collect(plan)['records'][1]
+    finish(plan, status='failed', error='out of memory')
+    assert collect(plan)['records'][1]['status'] == 'missing'
     assert not changed(plan.folder, plan.tasks[2])
 
 

@@ -117,7 +117,9 @@ def test_each_fraction_has_its_tables(study):
     study['records'] += more
     study['study']['fractions'] = [0.1, 0.5]
     text = tables.render(study, ['summary'])
-    assert '**10 % of the training images**' in text and '| 117.00 |' in text.partition('**50 % of')[2]
+    first, second = text.split('**50 % of the training images**')
+    assert first.startswith('**10 % of the training images**')
+    assert '| 17.00 |' in first and '| 117.00 |' in second and '117.00' not in first
 
 
 def test_a_metric_that_is_not_there(study):
@@ -135,7 +137,9 @@ old
 text
 
 ```
-<!-- study results/none.json: summary -->
+<!-- study results/x.json: summary -->
+example
+<!-- end study -->
 ```
 """
 
@@ -151,7 +155,8 @@ def root(tmp_path, study):
 def test_a_page_is_generated_between_its_marks(root, study):
     page = update(PAGE, root)
     assert tables.summary_table(study, 0.1) in page and 'old' not in page
-    assert page.startswith('# Page\n\n<!-- study results/x.json: summary -->\n') and page.endswith('```\n')
+    assert page.startswith('# Page\n\n<!-- study results/x.json: summary -->\n')
+    assert page.endswith('example\n<!-- end study -->\n```\n')
     assert update(page, root) == page
     assert update(page.replace('17.00', '71.00'), root) == page
 
