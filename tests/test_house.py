@@ -23,7 +23,7 @@ ARROWS = {
     'tasks': BASE,
     'losses': BASE,
     'schedules': BASE,
-    'features': BASE,
+    'features': BASE | {'tasks'},
     'evaluation': BASE,
     'connectors': BASE,
     'datasets': BASE | {'synthetic'},
@@ -33,7 +33,7 @@ ARROWS = {
     'distillers': BASE | {'features', 'losses', 'connectors', 'routing', 'tasks'},
     'deploy': BASE | {'distillers', 'tasks'},
     'engine': BASE | {'distillers', 'features', 'schedules', 'datasets', 'evaluation', 'models', 'tasks'},
-    'config': BASE | {'distillers', 'engine', 'losses', 'schedules'},
+    'config': BASE | {'distillers', 'engine', 'losses', 'schedules', 'tasks'},
     'analysis': BASE | {'config', 'datasets', 'distillers', 'engine', 'features', 'losses', 'schedules', 'synthetic',
                         'tasks'},
 }

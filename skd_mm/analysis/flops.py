@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skd_mm.datasets.fraction import check_fraction
 from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache
-from skd_mm.features.modes import preserve_modes
+from skd_mm.features.temporary_modes import preserve_modes
 from skd_mm.schedules import Phase
 from skd_mm.tasks import example_samples
 

@@ -6,8 +6,8 @@ from typing import Any
 from mmengine import registry as root
 from mmengine.registry import Registry
 
-from skd_mm.distillers.networks import PARTS
 from skd_mm.engine.loops.phase_loop import LENGTHS, PhaseLoop
+from skd_mm.tasks import PARTS
 
 from .names import BUILDER_KEYS, find_class, known_arguments, misspelt, unknown_class, unknown_keys
 

@@ -9,8 +9,13 @@ from torch import Tensor, nn
 
 from skd_mm.features import FeatureExtractor, ForwardPlan, Stage
 from skd_mm.features.dataflow import reached_parameters
-from skd_mm.features.modes import preserve_buffers, preserve_modes, trainable_parameters, without_recomputation
 from skd_mm.features.paths import is_within, join, overlaps
+from skd_mm.features.temporary_modes import (
+    preserve_buffers,
+    preserve_modes,
+    trainable_parameters,
+    without_recomputation,
+)
 from skd_mm.routing import Router
 from skd_mm.utils import did_you_mean
 

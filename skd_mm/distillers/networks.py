@@ -18,12 +18,10 @@ from torch import Tensor, nn
 
 import skd_mm
 from skd_mm.checkpoint import CheckpointError
+from skd_mm.tasks import PARTS
 from skd_mm.utils import did_you_mean, from_main_process
 
 KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'backbone_stages')
-
-# The parts of a network that are built from configs of their own.
-PARTS = ('data_preprocessor', 'backbone', 'neck', 'decode_head', 'auxiliary_head', 'head', 'loss_decode', 'loss')
 
 
 def find_config(path: str) -> str:

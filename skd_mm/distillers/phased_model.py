@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from mmengine.model import BaseModel
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from skd_mm.features import FeatureCache, FeatureExtractor, NetworkPair, Stage, structure_of
 from skd_mm.routing import Router
 
 from .active_phase import ActivePhase, PhaseResolver
+from .freezing import enable_gradients, freeze_modules, freeze_untrained
 from .samples import training_keys
 
 
@@ -89,9 +89,7 @@ class PhasedModel(BaseModel):
             raise ValueError(active.uncacheable)
         self.active = active
         self.requires_grad_(False)
-        for name, parameter in self.student.named_parameters():
-            if name in active.parameters:
-                parameter.requires_grad_(True)
+        enable_gradients(self.student, active.parameters)
         for term, _ in active.terms:
             term.enable_grad()
         if active.multi_path and self.router is not None:
@@ -137,22 +135,9 @@ class PhasedModel(BaseModel):
         """
         super().train(mode)
         if mode and hasattr(self, 'active'):
-            for module in map(self.student.get_submodule, self.active.frozen_modules):
-                drifting = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
-                module.eval()
-                if self.active.frozen_bn == 'train':
-                    for norm in drifting:
-                        norm.train()
-            self._fix_spots()
+            freeze_modules(self.student, self.active.frozen_modules, self.active.frozen_bn)
+            freeze_untrained(part for spot in self.spots.values() for part in spot.children())
         return self
-
-    def _fix_spots(self) -> None:
-        """Put those parts of spots into eval mode that are not trained, such as a paraphraser of its own phase."""
-        for spot in self.spots.values():
-            for part in spot.children():
-                parameters = list(part.parameters())
-                if parameters and not any(parameter.requires_grad for parameter in parameters):
-                    part.eval()
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'PhasedModel':
         # The teacher moves with the distiller, although it is none of its modules.

@@ -5,7 +5,6 @@ from .backbones import backbone_stages, match_stages
 from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structure_of
 from .execution import Execution
 from .extractor import FeatureExtractor
-from .modes import constant, constant_statistics, preserve_modes, side_effect_free
 from .network_pair import ForwardPlan, NetworkPair, PairOutputs
 from .partial_forward import (
     StageEntry,
@@ -16,6 +15,7 @@ from .partial_forward import (
 )
 from .placeholders import needed_outputs, placeholder
 from .stages import TASK_HEAD, Stage, StageSplit, split_stages
+from .temporary_modes import constant, constant_statistics, preserve_modes, side_effect_free
 
 __all__ = [
     'TASK_HEAD',

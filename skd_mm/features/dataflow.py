@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skd_mm.utils import tree_leaves
 
 from .extractor import FeatureExtractor
-from .modes import preserve_buffers, preserve_modes, trainable_parameters, without_recomputation
+from .temporary_modes import preserve_buffers, preserve_modes, trainable_parameters, without_recomputation
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from skd_mm.utils import did_you_mean
 
-from .modes import constant_statistics
+from .temporary_modes import constant_statistics
 
 Forward = Callable[..., Any]
 # With phases, each part of a network is compiled for training, for validation, and for its trained parameters.

@@ -16,8 +16,8 @@ from skd_mm.utils import tree_leaves, tree_map
 from .auxiliary import call_model
 from .cache import FeatureCache
 from .extractor import FeatureExtractor, copied
-from .modes import constant_statistics, side_effect_free
 from .placeholders import needed_outputs, placeholder, resized
+from .temporary_modes import constant_statistics, side_effect_free
 
 # Makes the teacher's images of the student's.
 TeacherImages = Callable[[Tensor, Sequence[Any] | None], Tensor]

@@ -10,10 +10,18 @@ from .base import Task, Window
 from .classification import Classification
 from .segmentation import Segmentation
 
-__all__ = ['TASKS', 'Classification', 'Segmentation', 'Task', 'Window', 'default_metric', 'example_samples', 'label_of',
-           'task_of']
+__all__ = [
+    'DEFAULT_TASK', 'LIBRARIES', 'PARTS', 'TASKS', 'Classification', 'Segmentation', 'Task', 'Window', 'default_metric',
+    'example_samples', 'label_of', 'task_of',
+]
 
 TASKS: tuple[Task, ...] = (Segmentation(), Classification())
+DEFAULT_TASK = TASKS[1]
+"""The task of a model of no known library, which is asked for logits ``[B, K]``."""
+
+LIBRARIES = tuple(task.library for task in TASKS)
+PARTS = tuple(dict.fromkeys(['data_preprocessor', *(part for task in TASKS for part in task.parts)]))
+"""The keys of a model's config whose values are configs of parts."""
 
 
 def task_of(model: nn.Module) -> Task:
@@ -25,7 +33,7 @@ def task_of(model: nn.Module) -> Task:
     Returns:
         Its task; classification for a model of no known library, which is asked for logits ``[B, K]``.
     """
-    return next((task for task in TASKS if task.supports(model)), TASKS[-1])
+    return next((task for task in TASKS if task.supports(model)), DEFAULT_TASK)
 
 
 def label_of(sample: Any) -> Tensor | None:

@@ -18,12 +18,16 @@ class Task:
     Attributes:
         name: The task's name.
         base: The name of the class that all of the library's models of this task derive from.
+        library: The package that its models are from.
+        parts: The keys of a model's config whose values are configs of parts.
         metrics: The names of its usual metrics, the most usual one first.
         pooled: The path of the module that returns the pooled feature of an image; empty if there is none.
     """
 
     name = ''
     base = ''
+    library = ''
+    parts: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     pooled = ''
 

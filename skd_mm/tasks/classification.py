@@ -13,6 +13,8 @@ class Classification(Task):
 
     name = 'classification'
     base = 'BaseClassifier'
+    library = 'mmpretrain'
+    parts = ('backbone', 'neck', 'head', 'loss')
     metrics = ('accuracy/top1', 'single-label/f1-score')
     pooled = 'neck'
 

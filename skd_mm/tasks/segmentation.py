@@ -14,6 +14,8 @@ class Segmentation(Task):
 
     name = 'segmentation'
     base = 'BaseSegmentor'
+    library = 'mmseg'
+    parts = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode')
     metrics = ('mIoU', )
 
     def label(self, sample: Any) -> Tensor | None:

@@ -116,6 +116,7 @@ KINDS = {
     'contrastive memory': dict(simultaneous([CRD]), schedule=dict(type='Simultaneous', phase_iters=5)),
     'contrastive memory of a classifier': classification([CRD]),
     'images of a batch': simultaneous([at(SPOTS[2], 'CIRKDLoss')]),
+    'omni-contrast': simultaneous([dict(student=SPOTS[2], loss=dict(type='AfDCDLoss', groups=2))]),
     'queues of classes': simultaneous([QUEUES]),
     # Gates
     **{f'router {gate}': simultaneous([at(SPOTS[0], 'ATLoss'), at(SPOTS[1], 'SPLoss'), at(SPOTS[2], 'PKTLoss'), LOGITS],

@@ -81,6 +81,7 @@ def test_nothing_is_left_out():
     automatic = {'Conv1x1'}  # of connector='auto'
     named = {str(name).removeprefix('skd_mm.') for name in types_in(KINDS)} | automatic
     for registry in (LOSSES, CONNECTORS, MEMORIES, RECIPES):
+        registry.import_from_location()
         own = {name for name, part in registry.module_dict.items() if part.__module__.startswith('skd_mm.')}
         assert own and own <= named, f'no run has {sorted(own - named)}'
     assert {f'router {gate}' for gate in GATES} <= KINDS.keys()

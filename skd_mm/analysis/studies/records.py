@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from skd_mm.analysis.run_files import find_commit
+from skd_mm.tasks import LIBRARIES
 from skd_mm.utils import atomic_replace, write_json
 from skd_mm.version import __version__
 
@@ -19,7 +20,7 @@ from .plan import Plan, Task
 from .study import slug
 
 RECORD, STUDY = 'record.json', 'study.json'
-_LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'numpy')
+_LIBRARIES = ('torch', 'mmengine', 'mmcv', *LIBRARIES, 'numpy')
 # Differ between two executions of one study; everything else is the same.
 MEASURED = ('resources', 'commit', 'versions', 'error')
 

@@ -23,6 +23,7 @@ from skd_mm.engine.resume import check_batch_size
 from skd_mm.engine.sanity_check import check_phases, check_task
 from skd_mm.engine.task_parameters import find_task_parameters
 from skd_mm.engine.visualization import number_phases
+from skd_mm.features.cache import restorer, retry_after_release
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
@@ -284,16 +285,24 @@ class PhaseLoop(BaseLoop):
         # What an iteration draws (dropout, mixup, gates) depends on its position alone, so that it can be resumed.
         seed_everything(derive_seed(self.seed, 'step', self.index, self.phase_iter, get_rank()))
         runner.call_hook('before_train_iter', batch_idx=batch_idx, data_batch=batch)
+        cache = self.distiller.cache
         try:
-            if self.discriminators is None:
-                outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+            if cache is not None and cache.full and get_world_size() == 1:
+                # A full cache has memory that the step may need. Other processes could not repeat theirs.
+                outputs = retry_after_release(lambda: self._train_step(batch), cache, restorer(self.distiller))
             else:
-                outputs = adversarial_step(runner.model, self.discriminators, batch, runner.optim_wrapper)
+                outputs = self._train_step(batch)
         except FloatingPointError as error:
             raise FloatingPointError(f'{self.place}: {error}') from None
         runner.call_hook('after_train_iter', batch_idx=batch_idx, data_batch=batch, outputs=outputs)
         self._iter += 1
         self.phase_iter += 1
+
+    def _train_step(self, batch: Any) -> dict[str, Any]:
+        runner = self.runner
+        if self.discriminators is None:
+            return runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        return adversarial_step(runner.model, self.discriminators, batch, runner.optim_wrapper)
 
     def _validate(self) -> None:
         if self.runner.val_loop is None:

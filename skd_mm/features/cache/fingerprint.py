@@ -28,10 +28,11 @@ import torch
 from torch import Tensor, nn
 
 import skd_mm
+from skd_mm.tasks import LIBRARIES
 from skd_mm.utils import plain_datasets
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
-_LIBRARIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'numpy', 'cv2')
+_LIBRARIES = ('torch', 'torchvision', 'mmengine', 'mmcv', *LIBRARIES, 'numpy', 'cv2')
 # Samples whose files are looked at. A file system of a cluster may take a millisecond per file.
 _FILES = 2**15
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from skd_mm.features import constant, constant_statistics, preserve_modes, side_effect_free
-from skd_mm.features.modes import preserve_buffers, without_recomputation
+from skd_mm.features.temporary_modes import preserve_buffers, without_recomputation
 from tests.helpers import Prepared
 
 
