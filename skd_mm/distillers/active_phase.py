@@ -144,16 +144,16 @@ class PhaseResolver:
         # Without the task, a policy cannot be trained, and an untrained one is useless.
         routed = self.router is not None and bool(task) and any(isinstance(spot, Spot) for spot, _ in compared)
         multi_path = routed and self.router is not None and self.router.learns
-        prefix, again = self._frozen_prefix(paths)
-        active = ActivePhase(
+        captured = self._features('student', terms, routed, multi_path)
+        prefix, again = self._frozen_prefix(paths, captured)
+        trained, left_out = self._trained(train, paths, terms, bool(task))
+        return ActivePhase(
             task=float(task), spots=compared,
             discriminators=tuple((spot, weight) for spot, weight in terms if isinstance(spot, Adversary)),
-            parameters=self._trained(train, paths, terms, bool(task)), frozen_modules=tuple(self._outside(paths)),
+            parameters=trained, frozen_modules=tuple(self._outside(paths) + self._left_out(paths, left_out)),
             frozen_bn=frozen_bn, routed=routed, multi_path=multi_path,
-            plan=ForwardPlan(self._features('student', terms, routed, multi_path),
-                             self._features('teacher', terms, routed, multi_path), prefix),
+            plan=ForwardPlan(captured, self._features('teacher', terms, routed, multi_path), prefix),
             uncacheable=self._why_uncacheable(terms, frozen_bn, multi_path, again))
-        return active
 
     def find_task_parameters(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> list[str]:
         """Find which parameters the student's own losses reach, by a forward pass in training mode.
@@ -212,8 +212,8 @@ class PhaseResolver:
         return list(self.student.model.named_parameters(remove_duplicate=False))
 
     def _trained(self, train: Sequence[str], paths: Sequence[str], terms: Sequence[tuple[SpotLike, float]],
-                 task: bool) -> frozenset[str]:
-        """Return the parameters to train: those that are named and that a loss reaches.
+                 task: bool) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the parameters that are named and that a loss reaches, and those that are named and that none reaches.
 
         A data-parallel wrapper would wait for the gradient of any other.
         """
@@ -221,7 +221,7 @@ class PhaseResolver:
         named = {names[id(parameter)] for name, parameter in self._parameters() if is_within(name, paths)}
         named &= self.learnable
         if task and self.task_reached is None:
-            return frozenset(named)
+            return frozenset(named), frozenset()
         reached = {parameter for spot, _ in terms for module in module_names(spot.student)
                    for parameter in self.reached[module]}
         if task:
@@ -229,7 +229,7 @@ class PhaseResolver:
         unreached = named - reached
         if unreached and ALL not in train:
             self._check_reached(train, unreached, reached, task)
-        return frozenset(named - unreached)
+        return frozenset(named - unreached), frozenset(unreached)
 
     def _check_reached(self, train: Sequence[str], unreached: set[str], reached: set[str], task: bool) -> None:
         """Refuse names that no loss reaches. Parameters that the network does not use are only omitted."""
@@ -256,12 +256,36 @@ class PhaseResolver:
                 outside.append(path)
         return outside
 
-    def _frozen_prefix(self, paths: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-        """The modules of the stages before the first one that is trained, and those of them that run again later."""
+    def _left_out(self, paths: Sequence[str], left_out: frozenset[str]) -> list[str]:
+        """The largest modules within what is to be trained of which no loss reaches any parameter."""
+        frozen: list[str] = []
+        stack = [('', self.student.model)] if left_out else []
+        while stack:
+            path, module = stack.pop()
+            own = {join(path, name) for name, _ in module.named_parameters()}
+            if own and own <= left_out and is_within(path, paths):
+                frozen.append(path)
+            elif own & left_out:
+                stack += [(join(path, name), child) for name, child in module.named_children()]
+        return frozen
+
+    def _frozen_prefix(self, paths: Sequence[str],
+                       captured: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
+        """The modules of the stages before the first one that is trained, and those of them that run again later.
+
+        A module with a captured one inside is replaced by its children: what is replayed does not run its parts.
+        """
+        inner = [self.student.module_path(name)[0] for name in captured]
         trained = [any(overlaps(part, path) for part in stage.paths for path in paths) for stage in self.stages]
         prefix = self.stages[:trained.index(True)] if any(trained) else []
-        return (tuple(part for stage in prefix for part in stage.modules),
+        return (tuple(part for stage in prefix for path in stage.modules for part in self._around(path, inner)),
                 [name for stage in prefix for name in stage.shared])
+
+    def _around(self, path: str, inner: Sequence[str]) -> list[str]:
+        if not any(name != path and is_within(name, [path]) for name in inner):
+            return [path]
+        module = self.student.model.get_submodule(path)
+        return [part for name, _ in module.named_children() for part in self._around(join(path, name), inner)]
 
     def _features(self, side: str, terms: Sequence[tuple[SpotLike, float]], routed: bool,
                   multi_path: bool) -> frozenset[str]:

@@ -25,15 +25,19 @@ def validation_losses(pair: NetworkPair, active: ActivePhase, inputs: Tensor, da
 
     Returns:
         ``[B]`` by the name of the spot, times its weight: the mean over the windows in which the student predicts an
-        image. Losses in windows have no labels, as those are of whole images.
+        image.
     """
     parts = [(inputs, data_samples, keys)]
     if inputs.dim() == 4:
-        windows = task_of(pair.student.model).windows(pair.student.model, (inputs.shape[2], inputs.shape[3]))
+        task, size = task_of(pair.student.model), (inputs.shape[2], inputs.shape[3])
+        windows = task.windows(pair.student.model, size)
         if len(windows) > 1:
-            parts = [(inputs[..., top:bottom, left:right], None,
-                      keys and [(*key, top, bottom, left, right) for key in keys])
-                     for top, bottom, left, right in windows]
+            parts = []
+            for window in windows:
+                top, bottom, left, right = window
+                samples = data_samples and [task.crop(sample, window, size) for sample in data_samples]
+                parts.append((inputs[..., top:bottom, left:right], samples,
+                              keys and [(*key, *window) for key in keys]))
     losses: dict[str, Tensor] = {}
     for part, samples, names in parts:
         outputs = pair.run(part, samples, 'tensor', names)

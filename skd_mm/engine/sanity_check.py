@@ -37,6 +37,10 @@ def check_phases(loop: Any) -> None:
             loop.activate(phase)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
+        active = loop.distiller.active
+        if active.discriminators and not (active.spots or active.task) and loop.runner._val_loop is not None:
+            raise ValueError(f'phase {phase.name!r}: discriminators alone, {list(phase.spots)}, cannot be validated; '
+                             'add the spot itself or the task loss, or leave out val_dataloader')
         if not loop.distiller.trainable():
             raise ValueError(f'phase {phase.name!r}: nothing in {phase.train} has parameters to train')
         try:

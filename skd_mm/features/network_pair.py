@@ -134,7 +134,13 @@ class NetworkPair:
             whole = not cache.full or torch.are_deterministic_algorithms_enabled()
             computed = self._compute_missing(inputs, data_samples, mode, missing, whole)
             computed = cache.put([keys[row] for row in missing], computed)
-        stored = cache.read(keys, inputs.device, missing, computed)
+        try:
+            stored = cache.read(keys, inputs.device, missing, computed)
+        except KeyError:
+            # Memory or the disk has ended since, and the cache gave some of the others up.
+            rows = list(range(len(keys)))
+            computed = self._compute_missing(inputs, data_samples, mode, rows, whole=True)
+            stored = cache.read(keys, inputs.device, rows, computed)
         sides: dict[str, dict[str, Any]] = dict(student={}, teacher={})
         for name, feature in stored.items():
             side, _, path = name.partition(':')
@@ -195,6 +201,9 @@ class NetworkPair:
         with side_effect_free(self.student.model, inputs.device), torch.no_grad():
             prefix: dict[str, Any] = dict.fromkeys(self._prefix)
             output = run(record=prefix)[0]
+            # Lists of modules are not called themselves.
+            prefix = {path: value for path, value in prefix.items() if value is not None}
+            self._prefix = tuple(prefix)
             if self._needed is None:
                 self._needed = self._find_needed(lambda replay: run(replay=replay), prefix)
             unread = {name: placeholder(prefix[name]) for name in self._prefix if name not in self._needed}

@@ -75,6 +75,22 @@ class Task:
     def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
         raise NotImplementedError
 
+    def crop(self, sample: Any, window: Window, size: tuple[int, int]) -> Any:
+        """Return the data sample of a part of an image.
+
+        Args:
+            sample: The sample of the whole image.
+            window: The part.
+            size: ``(H, W)`` of the image as the model gets it.
+
+        Returns:
+            A new sample with the labels of the part, if there are any.
+        """
+        top, bottom, left, right = window
+        part = sample.new()
+        part.set_metainfo(dict(img_shape=(bottom - top, right - left), padding_size=(0, 0, 0, 0)))
+        return part
+
     def windows(self, model: nn.Module, size: tuple[int, int]) -> list[Window]:
         """Return the parts of an image that a model predicts one by one.
 

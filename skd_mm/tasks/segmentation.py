@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from mmengine.structures import PixelData
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .base import Task, Window
 
@@ -26,6 +27,17 @@ class Segmentation(Task):
         from mmseg.structures import SegDataSample
         label = torch.zeros(1, *size, dtype=torch.long, device=device)
         return SegDataSample(gt_sem_seg=PixelData(data=label))
+
+    def crop(self, sample: Any, window: Window, size: tuple[int, int]) -> Any:
+        """Return the data sample of a part of an image, with its part of the map of classes, see :meth:`Task.crop`."""
+        part = super().crop(sample, window, size)
+        label = self.label(sample)
+        if label is not None:
+            top, bottom, left, right = window
+            # The map of a validation image has the image's original size.
+            whole = F.interpolate(label[None, None].float(), size, mode='nearest')[0].to(label.dtype)
+            part.gt_sem_seg = PixelData(data=whole[:, top:bottom, left:right])
+        return part
 
     def windows(self, model: nn.Module, size: tuple[int, int]) -> list[Window]:
         """Return the windows of ``test_cfg.mode='slide'``, or the whole image, see :meth:`Task.windows`.

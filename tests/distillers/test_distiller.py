@@ -17,6 +17,7 @@ from skd_mm.features import FeatureCache
 from tests.helpers import (
     SPOTS,
     UNET_SPOTS,
+    ToyBackbone,
     batch,
     build_distiller,
     calls,
@@ -909,3 +910,51 @@ def test_a_feature_phase_is_validated_in_the_windows_in_which_the_student_predic
         for i, sample in enumerate(whole.predict(part, batch(2)[1])):
             expected[i] += sample.metainfo['spot_losses'][SPOTS[1]] / 4
     assert found == pytest.approx(expected)
+
+
+def test_labels_of_windows_are_parts_of_the_labels():
+    slide = dict(network(), test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(4, 4)))
+    spot = dict(name='logits', student='decode_head.conv_seg', teacher='bank', loss=dict(type='KDLoss'))
+    bank = dict(type='skd_mm.TargetBank', num_classes=3, rows=5, stride=1, target='mean')
+    distiller = build_distiller(slide, bank, spots=[spot])
+    for buffer in distiller.teacher.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(torch.randn(buffer.shape))
+    distiller.activate('all', ['logits'])
+    distiller.eval()
+    found = []
+    for seed in (0, 1):
+        inputs, _ = batch(2)
+        predicted = distiller.predict(inputs, batch(2, seed=seed)[1])
+        found.append([sample.metainfo['spot_losses']['logits'] for sample in predicted])
+    assert found[0] != found[1]
+
+
+@MODELS.register_module(force=True)
+class BranchedBackbone(ToyBackbone):
+    """A branch that runs first and leads nowhere but to the last feature."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.side = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+    def forward(self, x):
+        side = self.side(x)
+        first, second, third = super().forward(x)
+        return first, second, third + side
+
+
+def test_a_branch_that_no_loss_reaches_keeps_its_statistics():
+    student = network()
+    student['backbone'] = dict(student['backbone'], type='BranchedBackbone')
+    distiller = build_distiller(student, student)
+    distiller.activate('all', [SPOTS[1]])
+    distiller.train()
+    assert not [name for name in distiller.trainable() if 'side' in name]
+    before = state(distiller.student.backbone.side)
+    distiller.loss(*batch())
+    assert not differing(before, state(distiller.student.backbone.side))
+    distiller.activate('all', [SPOTS[1]], 1.0)
+    distiller.train()
+    distiller.loss(*batch())
+    assert differing(before, state(distiller.student.backbone.side))

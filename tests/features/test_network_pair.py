@@ -104,3 +104,33 @@ def test_modules_that_prepare_their_weights_in_train_are_frozen_and_thawed(cache
     scale = distiller.student.backbone.layers[0][-1].inner
     assert isinstance(scale, nn.Module) and not torch.equal(scale.weight, torch.ones(4))
     torch.testing.assert_close(scale.prepared, scale.weight.detach() * 2)
+
+
+def test_what_a_cache_gives_up_in_the_middle_of_a_batch_is_computed(monkeypatch):
+    distiller = build_distiller()
+    distiller.activate([SPOTS[2]], [SPOTS[2]], cache=FeatureCache(2**30))
+    distiller.train()
+    inputs, samples = identified(5)
+    distiller.loss(inputs[:2], samples[:2])
+    cache, put = distiller.cache, distiller.cache.put
+
+    def short_of_memory(*args):
+        cache.release(1.0)
+        return put(*args)
+
+    monkeypatch.setattr(cache, 'put', short_of_memory)
+    found = distiller.loss(inputs, samples)
+    distiller.activate([SPOTS[2]], [SPOTS[2]])
+    for name, value in distiller.loss(inputs, samples).items():
+        torch.testing.assert_close(found[name], value)
+
+
+def test_a_feature_inside_a_module_of_the_frozen_prefix():
+    spots = [*SPOTS[:2], dict(name='two', student=('backbone.layers.0.0', SPOTS[2]), loss=dict(type='FSPLoss'))]
+    losses = []
+    for cache in (None, FeatureCache(2**30)):
+        distiller = build_distiller(spots=spots)
+        distiller.activate(['two'], ['two'], cache=cache)
+        distiller.train()
+        losses.append([distiller.loss(*identified(4))['spots.two.loss'] for _ in range(2)])
+    assert torch.equal(torch.stack(losses[0]), torch.stack(losses[1]))

@@ -150,3 +150,10 @@ def test_a_teacher_of_images_has_a_discriminator_too(tmp_path):
     model = dict(MODEL, teacher=network(), spots=[SPOTS[0], spot])
     run(tmp_path, model=model)
     assert SEEN[-1]['outputs']['spots.logits.discriminator.discriminator_loss'] > 0
+
+
+def test_a_phase_of_a_discriminator_alone_is_refused_if_it_would_be_validated(tmp_path):
+    alone = dict(type='Phases', phase_iters=2, phases=[
+        dict(name='alone', train='all', spots=['logits.discriminator'])])
+    with pytest.raises(ValueError, match=r"phase 'alone': discriminators alone, .*cannot be validated"):
+        train(config(tmp_path, model=MODEL, schedule=alone))
