@@ -305,10 +305,10 @@ def test_a_config_that_was_changed_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr('tests.helpers.quick', nullcontext)
     train_killed(cfg, 'before_train_iter', 5)
     train_killed(cfg, 'before_train_iter', 1, resume=True)
-    assert not [line for line in said if 'another config' in line]
+    assert not [line for line in said if 'a changed config' in line]
     cfg.optim_wrapper.optimizer.lr = 0.5
     train_killed(cfg, 'before_train_iter', 1, resume=True)
-    line, = [line for line in said if 'another config' in line]
+    line, = [line for line in said if 'a changed config' in line]
     assert line.endswith(':\n-lr = 0.01\n+lr = 0.5')
 
 

@@ -117,7 +117,8 @@ def test_a_task_that_is_stopped_can_be_resumed(folder):
 
 
 def test_a_tool_that_ctrl_c_reaches_first_has_not_failed(folder, tools):
-    (tools / 'train.py').write_text('import os, signal; os.kill(os.getpid(), signal.SIGINT)')
+    (tools / 'train.py').write_text('import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); '
+                                    'os.kill(os.getpid(), signal.SIGINT)')
     with pytest.raises(StoppedError):
         carry_out(folder)
     assert Record(folder)['status'] == 'started'
