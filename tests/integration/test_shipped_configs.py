@@ -36,7 +36,9 @@ def cover():
     """The first configs that have something no other before them has."""
     seen, chosen = set(), []
     for name in NAMES:
-        if not features(name) <= seen:
+        # DeepLabV3 on ResNet-101 takes a minute to count; the same methods have configs for PSPNet, which is thinned.
+        # CIRKD's queues have the width of the whole network.
+        if not any(word in name for word in ('deeplabv3', 'cirkd')) and not features(name) <= seen:
             seen |= features(name)
             chosen.append(name)
     return chosen
@@ -87,7 +89,7 @@ def without_files(cfg):
 
 
 def thin_pspnet(network):
-    expansion = 4 if 'cfg' in network else 1
+    expansion = 4 if 'r101' in str(network.get('cfg')) else 1
     options = {'pretrained': None, 'backbone.base_channels': 8, 'backbone.stem_channels': 8,
                'decode_head.in_channels': 64 * expansion, 'decode_head.channels': 8,
                'auxiliary_head.in_channels': 32 * expansion, 'auxiliary_head.channels': 8}
