@@ -18,11 +18,11 @@ from skd_mm.features.temporary_modes import (
 )
 from skd_mm.routing import Router
 from skd_mm.utils import did_you_mean
+from skd_mm.utils.names import ALL
 
 from .discriminators import Adversary, DiscriminatorInput, Discriminators
 from .spot import Reconstruction, Spot, module_names
 
-ALL = 'all'
 SpotLike = Spot | Reconstruction | Adversary
 
 

@@ -24,7 +24,7 @@ def freeze_modules(model: nn.Module, paths: Iterable[str], frozen_bn: str = 'eva
         model: The model, in training mode.
         paths: The paths of the modules.
         frozen_bn: ``'train'`` leaves BN in the mode that the model itself gives it, so that its statistics drift, as
-            in the code behind SKD's published numbers.
+            in the code of SKD's published numbers.
     """
     for module in map(model.get_submodule, paths):
         drifting = []

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skd_mm.registry import RECIPES
+from skd_mm.utils.names import ALL
 
 from .outline import StageOutline, names_of, spots_of
-from .phase import ALL, Phase, check_names
+from .phase import Phase, check_names
 from .recipe import Recipe
 
 

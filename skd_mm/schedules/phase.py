@@ -6,8 +6,6 @@ from typing import Any
 
 from skd_mm.utils import did_you_mean
 
-ALL = 'all'
-
 
 @dataclass
 class Phase:

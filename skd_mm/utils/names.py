@@ -1,0 +1,4 @@
+"""Names with a meaning of their own in configs."""
+
+ALL = 'all'
+"""The whole student, in the ``train`` of a phase."""
