@@ -150,4 +150,5 @@ def _is_pythons(file):
 
 
 def _short(file):
-    return file.removeprefix(ROOT).removeprefix(LIBRARIES)
+    # The libraries come first: their environment may be a folder of the repository.
+    return file.removeprefix(LIBRARIES).removeprefix(ROOT)
