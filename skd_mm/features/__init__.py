@@ -1,10 +1,11 @@
 """Running networks: divide them into stages, capture features, stop after the last one, replay known outputs."""
 
 from .auxiliary import call_model
-from .backbones import backbone_stages, match_stages
+from .backbones import backbone_stages
 from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structure_of
 from .execution import Execution
 from .extractor import FeatureExtractor
+from .matching import match_stages
 from .network_pair import ForwardPlan, NetworkPair, PairOutputs
 from .partial_forward import (
     StageEntry,
