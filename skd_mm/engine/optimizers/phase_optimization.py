@@ -53,15 +53,16 @@ class PhaseOptimization:
             trainable = {name: parameter for name, parameter in loop.distiller.trainable().items()
                          if parameter not in excluded}
             _keep_trainable(wrapper.optimizer, trainable, phase)
-        runner.optim_wrapper = wrapper
         loop.distiller.loss_check = LossCheck(PATIENCE if scales_loss(wrapper) else 0)
+        runner.optim_wrapper = wrapper
+        if discriminators is not None:
+            runner.optim_wrapper = build_alternating(wrapper, discriminators, discriminator_cfg)
         if scale_lr:
-            runner.scale_lr(wrapper, self._auto_scale_lr)
+            runner.scale_lr(runner.optim_wrapper, self._auto_scale_lr)
         cfgs = schedulers_of_phase(self.scheduler_cfgs(phase), phase, loop.data.length(phase), loop.data.epochs(phase),
                                    self._lr_ratio(loop.data.global_batch_size) if scale_lr else 1.0)
         runner.param_schedulers = build_schedulers(cfgs, wrapper, loop.data.epoch_length(phase))
         if discriminators is not None:
-            runner.optim_wrapper = build_alternating(wrapper, discriminators, discriminator_cfg)
             runner.param_schedulers = dict(student=runner.param_schedulers, discriminator=[])
 
     def _merged(self, phase: Phase) -> dict[str, Any]:

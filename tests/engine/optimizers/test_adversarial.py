@@ -50,6 +50,11 @@ def test_both_learn_and_all_of_it_is_logged(tmp_path):
     assert line['student.lr'] == 0.1 and line['discriminator.lr'] == pytest.approx(1e-4)
 
 
+def test_both_learning_rates_are_scaled_with_the_batch_size(tmp_path):
+    run(tmp_path, auto_scale_lr=dict(enable=True, base_batch_size=2))
+    assert SEEN[0]['lr'] == {'student.lr': [0.2], 'discriminator.lr': [pytest.approx(2e-4)]}
+
+
 def test_each_optimizer_holds_its_own(tmp_path):
     runner = run(tmp_path)
     held = {name: {id(p) for group in wrapper.param_groups for p in group['params']}
