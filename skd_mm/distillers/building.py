@@ -16,6 +16,7 @@ from skd_mm.connectors.shapes import channels
 from skd_mm.features import FeatureExtractor, Stage, StageSplit
 from skd_mm.registry import MODELS, build
 from skd_mm.routing import Router
+from skd_mm.tasks import task_of
 
 from .discriminators import Adversary, build_adversary
 from .inputs import TeacherInput
@@ -116,7 +117,8 @@ def build_spots(cfgs: str | Sequence[str | Mapping[str, Any]], student: FeatureE
         targets = features_at(teacher, shape, {name for cfg in full for name in module_names(cfg['teacher'])})
     order = [stage.name for stage in split.stages]
     full.sort(key=lambda cfg: order.index(module_names(cfg['student'])[-1]))
-    spots = [Spot(**cfg, student_feature=select_features(split.features, cfg['student']),
+    classes = task_of(student.model).num_classes(student.model)
+    spots = [Spot(**cfg, num_classes=classes, student_feature=select_features(split.features, cfg['student']),
                   teacher_feature=select_features(targets, cfg['teacher']) if targets else None) for cfg in full]
     return spots, split
 

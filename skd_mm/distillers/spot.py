@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from skd_mm.connectors.chain import connected
@@ -42,6 +43,7 @@ class Spot(nn.Module):
             and the student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
             (:mod:`skd_mm.distillers.discriminators`). None by default.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
+        num_classes: Number of the student's classes, for a loss or memory that takes ``num_classes``; None if unknown.
 
     Raises:
         ValueError: The features cannot be compared; the message names connectors that would make them comparable.
@@ -54,7 +56,8 @@ class Spot(nn.Module):
                  memory: Mapping[str, Any] | None = None,
                  teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
                  discriminator: Mapping[str, Any] | None = None,
-                 weight: float = 1.0) -> None:
+                 weight: float = 1.0,
+                 num_classes: int | None = None) -> None:
         super().__init__()
         self.name = name
         self.weight = float(weight)
@@ -64,8 +67,12 @@ class Spot(nn.Module):
         self.connector = _build_connector(connector, student_feature, reference)
         self.teacher_connector = _build_connector(teacher_connector, reference, student_feature)
         self.teacher_decoder = _build_connector(teacher_decoder, student_feature, reference)
-        self.loss: SpotLoss = build(LOSSES, dict(loss))
-        self.memory = None if memory is None else build(MEMORIES, dict(memory))
+        self.loss: SpotLoss = build(LOSSES, dict(loss), **_accepted(LOSSES, loss, num_classes=num_classes))
+        self.memory = None
+        if memory is not None:
+            dim = self._target_channels(student_feature, reference)
+            self.memory = build(MEMORIES, dict(memory),
+                                **_accepted(MEMORIES, memory, num_classes=num_classes, dim=dim))
         self.discriminator = None
         if discriminator is not None:
             if not isinstance(student_feature, Tensor):
@@ -74,6 +81,20 @@ class Spot(nn.Module):
         self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, reference) for part in parts(side))
         if teacher_feature is not None:
             self._check(student_feature, teacher_feature)
+
+    def _target_channels(self, student_feature: Feature, reference: Feature) -> int | None:
+        """Return the channels of the teacher's feature after its connector; None for features of several modules."""
+        if not (isinstance(student_feature, Tensor) and isinstance(reference, Tensor)):
+            return None
+        connector = self.teacher_connector
+        try:
+            with torch.no_grad():
+                target = connected(connector.eval(), reference, student_feature)
+        except (RuntimeError, ValueError):
+            return None  # the check below reports it
+        finally:
+            connector.train()
+        return channels(target) if isinstance(target, Tensor) else None
 
     def _check(self, student_feature: Feature, teacher_feature: Feature) -> None:
         was, doing = self.training, 'its connector does not take the feature'
@@ -260,11 +281,15 @@ def _build_connector(cfg: Any, feature: Feature, reference: Feature) -> nn.Modul
                          f"{did_you_mean(cfg, ['auto', *CONNECTORS.module_dict])}")
     cfgs = [cfg] if isinstance(cfg, Mapping) else list(cfg)
     known = dict(in_channels=channels(feature), out_channels=channels(reference))
-    return nn.ModuleList(build(CONNECTORS, dict(entry), **known, **_scale(entry, feature, reference)) for entry in cfgs)
+    ratio = scale(feature, reference)
+    return nn.ModuleList(build(CONNECTORS, dict(entry), **known, **_accepted(CONNECTORS, entry, scale=ratio))
+                         for entry in cfgs)
 
 
-def _scale(cfg: Mapping[str, Any], feature: Tensor, reference: Tensor) -> dict[str, float]:
-    """Return the arguments on resolutions that a connector accepts when it is built."""
-    kind = CONNECTORS.get(str(cfg.get('type')).rpartition('.')[2])
-    wants = kind is not None and 'scale' in inspect.signature(kind).parameters
-    return dict(scale=scale(feature, reference)) if wants else {}
+def _accepted(registry: Registry, cfg: Mapping[str, Any], **known: Any) -> dict[str, Any]:
+    """Return those of the known arguments, if they are not None, that a component accepts when it is built."""
+    kind = registry.get(str(cfg.get('type')).rpartition('.')[2])
+    if kind is None:
+        return {}
+    names = inspect.signature(kind).parameters
+    return {name: value for name, value in known.items() if value is not None and name in names}

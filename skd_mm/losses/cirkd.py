@@ -116,7 +116,7 @@ class CIRKDMemoryLoss(RelationalLoss):
 
     Example:
         >>> spots = [dict(student='decode_head.bottleneck', connector=dict(type='Projector'),
-        ...               memory=dict(type='ClassQueues', num_classes=19, dim=512), loss=dict(type='CIRKDMemoryLoss'))]
+        ...               memory=dict(type='ClassQueues'), loss=dict(type='CIRKDMemoryLoss'))]
     """
 
     takes_selected = True

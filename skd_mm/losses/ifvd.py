@@ -25,16 +25,17 @@ class IFVDLoss(SpotLoss):
     the teacher's are resized bilinearly to the student's; this is an extension.
 
     Args:
-        num_classes: Labels from 0 to this number, excluded, are classes. Defaults to 256, which is all that a label map
-            of bytes can hold. The means are computed as products of matrices with ``num_classes · H · W`` entries per
-            image, so a smaller number saves memory: 8 MiB per image at 64 × 128 and 256 classes.
+        num_classes: Labels from 0 to this number, excluded, are classes; filled in by the distiller. Defaults to 256,
+            which is all that a label map of bytes can hold. The means are computed as products of matrices with
+            ``num_classes · H · W`` entries per image, so a smaller number saves memory: 8 MiB per image at 64 × 128 and
+            256 classes.
         ignore_index: The label of pixels without a class. Defaults to 255.
 
     Raises:
         ValueError: There are no classes.
 
     Example:
-        >>> spots = [dict(student='decode_head.bottleneck', loss=dict(type='IFVDLoss', num_classes=19), weight=20)]
+        >>> spots = [dict(student='decode_head.bottleneck', loss=dict(type='IFVDLoss'), weight=20)]
     """
 
     needs = ('labels',)

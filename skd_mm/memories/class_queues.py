@@ -22,14 +22,14 @@ class ClassQueues(nn.Module):
     The authors' code draws the pixels of a class with n pixels from the first n positions of the image, of whatever
     class these are. That is a mistake with an effect on the published numbers: ``faulty_sampling=True`` repeats it.
 
-    All state is in buffers, so a resumed run goes on exactly. They are large: ``4 · num_classes · dim · (pixel_slots +
-    region_slots)`` bytes, 408 MiB for 19 classes and dim 256, 3.1 GiB for 150; ``half=True`` halves that. The queues
-    of all processes stay equal, as each process draws from its own images and gets what the others have drawn. In eval
-    mode nothing is remembered, and the first slots are compared with.
+    All state is in buffers, so a resumed run continues exactly. They are large:
+    ``4 · num_classes · dim · (pixel_slots + region_slots)`` bytes, 408 MiB for 19 classes and dim 256, 3.1 GiB for 150;
+    ``half=True`` halves that. The queues of all processes stay equal, as each process draws from its own images and
+    gets what the others have drawn. In eval mode nothing is remembered, and the first slots are compared with.
 
     Args:
-        num_classes: How many classes.
-        dim: Channels of the teacher's feature.
+        num_classes: How many classes; filled in by the distiller.
+        dim: Channels of the teacher's feature; filled in by the distiller.
         pixel_slots: Pixels remembered per class. Defaults to 20000; the authors have 2000 for SegFormer.
         region_slots: Regions remembered per class. Defaults to 2000.
         pixel_keys: About how many pixels are compared with, of all classes together: ``pixel_keys // num_classes + 1``
@@ -75,7 +75,7 @@ class ClassQueues(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor | None = None, labels: Tensor | None = None,
                 selected: Tensor | None = None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Remember the teacher's features in training mode, and gives what both networks are compared with.
+        """Remember the teacher's features in training mode, and return what both networks are compared with.
 
         Args:
             student: ``[B, dim, H, W]``.

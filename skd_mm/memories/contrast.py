@@ -38,7 +38,7 @@ class ContrastMemory(nn.Module):
 
     Args:
         num_samples: Images in the training set, whatever part of it is used.
-        dim: Length of an embedding. Defaults to 128.
+        dim: Length of an embedding; filled in by the distiller. Defaults to 128.
         negatives: Rows of other images for each sample, ``K``. Defaults to 16384.
         temperature: ``τ``. Defaults to 0.07.
         momentum: ``m``, what is kept of a row. Defaults to 0.5.

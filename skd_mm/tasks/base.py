@@ -44,6 +44,18 @@ class Task:
         """
         return any(kind.__name__ == self.base for kind in type(model).__mro__)
 
+    def num_classes(self, model: nn.Module) -> int | None:
+        """Return how many classes a model predicts.
+
+        Args:
+            model: A model of this task.
+
+        Returns:
+            The number; None if the model does not have it.
+        """
+        count = getattr(model, 'num_classes', None)
+        return count if isinstance(count, int) else None
+
     def label(self, sample: Any) -> Tensor | None:
         """Return the ground truth of a data sample of this task.
 

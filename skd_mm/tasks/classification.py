@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .base import Task
 
@@ -17,6 +17,10 @@ class Classification(Task):
     parts = ('backbone', 'neck', 'head', 'loss')
     metrics = ('accuracy/top1', 'single-label/f1-score')
     pooled = 'neck'
+
+    def num_classes(self, model: nn.Module) -> int | None:
+        """Return how many classes the head of a model predicts, see :meth:`Task.num_classes`."""
+        return super().num_classes(getattr(model, 'head', model))
 
     def label(self, sample: Any) -> Tensor | None:
         """Return the class of a data sample, ``[]``, see :meth:`Task.label`."""

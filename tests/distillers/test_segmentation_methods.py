@@ -7,7 +7,7 @@ from skd_mm.losses import CIRKDMemoryLoss
 from tests.helpers import SPOTS, batch, build_distiller, network
 
 LOGITS, FEATURE = 'decode_head.conv_seg', SPOTS[2]
-QUEUES = dict(type='ClassQueues', num_classes=3, dim=6, pixel_slots=200, region_slots=20, pixel_keys=30, region_keys=9)
+QUEUES = dict(type='ClassQueues', pixel_slots=200, region_slots=20, pixel_keys=30, region_keys=9)
 METHODS = {
     'KDLoss': dict(student=LOGITS, loss=dict(type='KDLoss', ignore_index=None)),
     'DKDLoss': dict(student=LOGITS, loss=dict(type='DKDLoss')),
@@ -96,6 +96,17 @@ def test_a_memory_of_pixels_gets_maps_of_labels():
     sides = spot.connect(outputs.features[FEATURE], outputs.targets[FEATURE])
     labels = torch.stack([sample.gt_sem_seg.data[0] for sample in samples])
     torch.testing.assert_close(value, CIRKDMemoryLoss()(*queues(*sides), labels=labels))
+
+
+def test_numbers_of_classes_and_channels_are_those_of_the_networks():
+    queues = distiller_of('CIRKDMemoryLoss').spots['spot'].memory
+    assert (queues.num_classes, queues.pixels.shape[2]) == (3, 6)
+    assert distiller_of('IFVDLoss').spots['spot'].loss.num_classes == 3
+    # The teacher's connector counts, and so does what the config says.
+    widened = dict(METHODS['CIRKDMemoryLoss'], teacher_connector=[dict(type='Conv1x1', out_channels=5)],
+                   connector=[dict(type='Conv1x1', out_channels=5)], memory=dict(QUEUES, num_classes=2), name='spot')
+    queues = build_distiller(network(), network(width=6), spots=[widened]).spots['spot'].memory
+    assert (queues.num_classes, queues.pixels.shape[2]) == (2, 5)
 
 
 def test_several_methods_at_one_module():

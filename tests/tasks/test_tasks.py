@@ -28,6 +28,10 @@ def test_the_task_is_known_by_the_class_of_the_model():
     assert isinstance(task_of(nn.Linear(2, 2)), Classification)
 
 
+def test_the_number_of_classes():
+    assert [task_of(model).num_classes(model) for model in (segmentor(), classifier(), nn.Linear(2, 2))] == [3, 3, None]
+
+
 def test_labels_of_both_tasks():
     seg, = example_samples(segmentor(), (3, 4, 6), torch.device('cpu'), 1)
     assert isinstance(seg, SegDataSample) and label_of(seg).shape == (4, 6)

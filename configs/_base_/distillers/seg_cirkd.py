@@ -7,6 +7,6 @@ distiller = dict(
             name='memory',
             student='decode_head.bottleneck',
             connector=dict(type='Projector'),
-            memory=dict(type='ClassQueues', num_classes=19, dim=512),
+            memory=dict(type='ClassQueues'),
             loss=dict(type='CIRKDMemoryLoss')),
     ])
