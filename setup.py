@@ -68,6 +68,7 @@ setup(
     install_requires=parse_requirements('requirements/runtime.txt'),
     extras_require={
         'all': parse_requirements('requirements.txt'),
+        'deploy': parse_requirements('requirements/deploy.txt'),
         'docs': parse_requirements('requirements/docs.txt'),
         'mim': parse_requirements('requirements/mminstall.txt'),
         'optional': parse_requirements('requirements/optional.txt'),

@@ -5,9 +5,10 @@ of them alike. An iteration includes hooks, parameter schedules and logging, as 
 loader, which works in parallel and is timed by itself.
 """
 
+from skd_mm.utils.timing import CLOCKS, interleaved, milliseconds
+
 from .measuring import benchmark, prepare_config
 from .scaling import scaling
-from .timing import CLOCKS, interleaved, milliseconds
 from .variants import Variant
 
 __all__ = ['CLOCKS', 'Variant', 'benchmark', 'interleaved', 'milliseconds', 'prepare_config', 'scaling']

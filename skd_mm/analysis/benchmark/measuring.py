@@ -12,9 +12,10 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from skd_mm.utils import did_you_mean
+from skd_mm.utils.timing import CLOCKS
 
+from .memory import peak_memory
 from .phase import PhaseBenchmark
-from .timing import CLOCKS, peak_memory
 from .totals import total
 from .variants import Variant
 

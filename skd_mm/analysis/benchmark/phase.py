@@ -10,9 +10,10 @@ from typing import Any
 from torch.utils.flop_counter import FlopCounterMode
 
 from skd_mm.datasets.seeded import PhaseSampler
+from skd_mm.utils.timing import milliseconds, rotated
 
+from .memory import peak_memory
 from .reference import ReferenceLoop
-from .timing import milliseconds, peak_memory, rotated
 from .variants import Variant
 
 # Batches that are timed again and again: an epoch, or the start of a long one.
@@ -29,7 +30,7 @@ class PhaseBenchmark:
         index: Position of the phase in the schedule.
         iters: Timed iterations of each variant.
         warmup: Iterations before them, at least 1.
-        clock: One of :data:`~skd_mm.analysis.benchmark.timing.CLOCKS`.
+        clock: One of :data:`~skd_mm.utils.timing.CLOCKS`.
     """
 
     def __init__(self, variants: Mapping[str, Variant], index: int, iters: int, warmup: int,

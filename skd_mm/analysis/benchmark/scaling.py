@@ -8,8 +8,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from skd_mm.utils.timing import CLOCKS, synchronize
+
 from .measuring import UNLIMITED, phase_numbers
-from .timing import CLOCKS, synchronize
 from .variants import Variant
 
 

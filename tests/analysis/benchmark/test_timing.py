@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from skd_mm.analysis.benchmark import CLOCKS, interleaved, milliseconds
-from skd_mm.analysis.benchmark.timing import peak_memory, rotated
+from skd_mm.analysis.benchmark.memory import peak_memory
+from skd_mm.utils.timing import rotated
 
 
 def test_the_wall_clock_runs_while_a_process_sleeps():
