@@ -51,11 +51,12 @@ readme = ROOT / 'README.md'
 setup(
     name='skd_mm',
     version=version(),
-    description='Stagewise and other knowledge distillation for mmsegmentation and mmpretrain',
+    description='Stagewise and other knowledge distillation for mmsegmentation, mmpretrain and mmdetection',
     long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    keywords='computer vision, semantic segmentation, image classification, knowledge distillation, OpenMMLab',
+    keywords='computer vision, semantic segmentation, image classification, object detection, knowledge distillation, '
+             'OpenMMLab',
     classifiers=[
         'Development Status :: 4 - Beta',
         'Operating System :: POSIX :: Linux',
@@ -69,6 +70,7 @@ setup(
     extras_require={
         'all': parse_requirements('requirements.txt'),
         'deploy': parse_requirements('requirements/deploy.txt'),
+        'detection': parse_requirements('requirements/detection.txt'),
         'docs': parse_requirements('requirements/docs.txt'),
         'mim': parse_requirements('requirements/mminstall.txt'),
         'optional': parse_requirements('requirements/optional.txt'),

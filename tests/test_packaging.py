@@ -45,8 +45,8 @@ def parse(repo, name):
 
 def test_requirements_are_split_as_openmmlab_splits_them(repo):
     names = {path.name for path in (repo / 'requirements').iterdir()}
-    assert names == {f'{name}.txt' for name in ('cpu', 'deploy', 'docs', 'mminstall', 'mminstall_original', 'optional',
-                                                'runtime', 'tests')}
+    assert names == {f'{name}.txt' for name in ('cpu', 'deploy', 'detection', 'detection_original', 'docs', 'mminstall',
+                                                'mminstall_original', 'optional', 'runtime', 'tests')}
     both = parse(repo, 'requirements/mminstall.txt').keys() & parse(repo, 'requirements/mminstall_original.txt').keys()
     assert both == {'numpy', 'opencv-python'}
 

@@ -13,8 +13,8 @@ fail() {
 }
 
 case $STACK in
-    maintained) line=requirements/mminstall.txt venv=.venv ;;
-    original) line=requirements/mminstall_original.txt venv=.venv-original ;;
+    maintained) line=requirements/mminstall.txt detection=requirements/detection.txt venv=.venv ;;
+    original) line=requirements/mminstall_original.txt detection= venv=.venv-original ;;
     *) fail "SKD_MM_STACK=$STACK: it must be 'maintained' (the default) or 'original'" ;;
 esac
 
@@ -47,8 +47,8 @@ from importlib.metadata import distributions
 
 names = {distribution.metadata['Name'] for distribution in distributions()}
 others = {
-    'maintained': {'mmengine', 'mmengine-lite', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'mmpretrain'},
-    'original': {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'onedl-mmpretrain'},
+    'maintained': {'mmengine', 'mmengine-lite', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'mmpretrain', 'mmdet'},
+    'original': {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'onedl-mmpretrain', 'onedl-mmdetection'},
 }[sys.argv[1]]
 if names & others:
     sys.exit(f'skd_mm: {", ".join(sorted(names & others))} in this environment would be overwritten by the {sys.argv[1]} '
@@ -56,7 +56,7 @@ if names & others:
 EOF
 
 prefix=$(python -c 'import sys; print(sys.prefix)')
-key=$({ pwd; python --version; cat $line requirements/cpu.txt requirements/runtime.txt requirements/deploy.txt \
+key=$({ pwd; python --version; cat $line $detection requirements/cpu.txt requirements/runtime.txt requirements/deploy.txt \
     requirements/tests.txt setup.py; } |
     sha256sum | cut -d' ' -f1)
 if [ "$(cat "$prefix/.skd_mm" 2>/dev/null)" != "$key" ] || [ ! -e skd_mm/.mim ]; then
@@ -71,6 +71,9 @@ if [ "$(cat "$prefix/.skd_mm" 2>/dev/null)" != "$key" ] || [ ! -e skd_mm/.mim ];
     echo "skd_mm: installing the requirements ($line) into $prefix; the first time takes minutes"
     python -m pip install --disable-pip-version-check "${quiet[@]}" "${torch_requirements[@]}" \
         -r $line -r requirements/runtime.txt -r requirements/deploy.txt -r requirements/tests.txt
+    if [ -n "$detection" ]; then  # without what it requires but does not use, see the file
+        python -m pip install --disable-pip-version-check "${quiet[@]}" --no-deps -r "$detection"
+    fi
     python -m pip install --disable-pip-version-check "${quiet[@]}" --no-deps --editable .
     echo "$key" >"$prefix/.skd_mm"
 fi

@@ -5,14 +5,17 @@ Two sets of packages provide the import names ``mmengine``, ``mmcv``, ``mmseg`` 
 anything imports them. Every patch fixes one fault and does nothing if that fault is absent.
 """
 
+from importlib.util import find_spec
+
 from .checkpoints import patch_checkpoint_loading
 from .distributed import patch_cpu_distributed
-from .imports import patch_messages, patch_mmcv_ops, patch_torchvision
-from .packages import INSTALL, LINES, installed_line, patch_package_names
+from .imports import patch_messages, patch_torchvision
+from .mmcv_ops import patch_mmcv_ops
+from .packages import INSTALL, INSTALL_DETECTION, LINES, installed_line, patch_package_names
 
 __all__ = [
-    'INSTALL', 'LINES', 'apply', 'installed_line', 'patch_checkpoint_loading', 'patch_cpu_distributed',
-    'patch_messages', 'patch_mmcv_ops', 'patch_package_names', 'patch_torchvision'
+    'INSTALL', 'INSTALL_DETECTION', 'LINES', 'apply', 'installed_line', 'patch_checkpoint_loading',
+    'patch_cpu_distributed', 'patch_messages', 'patch_mmcv_ops', 'patch_package_names', 'patch_torchvision'
 ]
 
 
@@ -25,7 +28,7 @@ def apply() -> None:
     line = installed_line()
     patch_messages()
     patch_torchvision()
-    if line == 'original':
+    if line == 'original' or find_spec('mmdet') is not None:
         patch_mmcv_ops()
     patch_package_names()
     patch_checkpoint_loading()

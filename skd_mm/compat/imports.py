@@ -1,14 +1,11 @@
 """Missing optional parts of other packages: imports that fail, and messages that they print."""
 
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
 from functools import wraps
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -56,46 +53,3 @@ def patch_torchvision() -> None:
     for name in ('nms', 'qnms'):
         if not hasattr(torch.ops.torchvision, name):
             torch.library.define(f'torchvision::{name}', '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-
-
-def patch_mmcv_ops() -> None:
-    """Make ``mmcv.ops`` importable with mmcv-lite, which lacks the compiled operators.
-
-    mmsegmentation 1.2.2 imports ``mmcv.ops`` unconditionally. The parts of it that need no compiled operator
-    (``point_sample``, the classes that configs name) work; a compiled operator raises a RuntimeError when called. The
-    finder comes last, so that a compiled ``mmcv._ext`` is always preferred.
-    """
-    if not any(isinstance(finder, MissingOpsFinder) for finder in sys.meta_path):
-        sys.meta_path.append(MissingOpsFinder())
-
-
-class MissingOpsFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finder of a placeholder for ``mmcv._ext``, every operator of which raises a clear error."""
-
-    name = 'mmcv._ext'
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        """Return the placeholder's spec, or None for any other module."""
-        return importlib.machinery.ModuleSpec(self.name, self) if fullname == self.name else None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """Let Python create the module."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Give the module every operator that is asked for."""
-
-        def get(name: str) -> Callable[..., Any]:
-            if name.startswith('__'):
-                raise AttributeError(name)
-            return _missing_op(name)
-
-        module.__getattr__ = get  # type: ignore[method-assign]
-
-
-def _missing_op(name: str) -> Callable[..., Any]:
-
-    def op(*args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"mmcv's compiled operator '{name}' is not available: mmcv-lite has none. Install mmcv with "
-                           'its operators (https://mmcv.readthedocs.io), or choose a model that does not need them')
-
-    return op

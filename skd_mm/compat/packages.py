@@ -13,6 +13,11 @@ INSTALL = {
     'original': 'pip install -r requirements/mminstall_original.txt',
 }
 
+INSTALL_DETECTION = {
+    'maintained': 'pip install --no-deps -r requirements/detection.txt',
+    'original': 'pip install --no-deps -r requirements/detection_original.txt',
+}
+
 
 def is_installed(distribution: str) -> bool:
     """Return whether a distribution is installed."""

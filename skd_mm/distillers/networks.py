@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import skd_mm
 from skd_mm.checkpoint import CheckpointError
+from skd_mm.compat import INSTALL_DETECTION, installed_line
 from skd_mm.tasks import PARTS
 from skd_mm.utils import did_you_mean, from_main_process
 
@@ -41,7 +42,10 @@ def find_config(path: str) -> str:
     if zoo:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise FileNotFoundError(f'{path!r}: there is no package {package!r} whose configs could be read')
+            message = f'{path!r}: there is no package {package!r} whose configs could be read'
+            if package == 'mmdet':
+                message += f'. Install it with\n  {INSTALL_DETECTION[installed_line()]}'
+            raise FileNotFoundError(message)
         roots = [Path(spec.submodule_search_locations[0]) / '.mim' / 'configs']
     else:
         installed = Path(skd_mm.__file__).parent

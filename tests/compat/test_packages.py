@@ -41,12 +41,21 @@ def test_the_commands_name_files_that_are_there(repo):
     for line, command in compat.INSTALL.items():
         requirements = (repo / command.split()[-1]).read_text()
         assert all(any(f'{name}==' in requirements for name in names) for names in compat.LINES[line])
+        requirements = (repo / compat.INSTALL_DETECTION[line].split()[-1]).read_text()
+        assert {'maintained': 'onedl-mmdetection==', 'original': 'mmdet=='}[line] in requirements
 
 
 def test_a_config_of_mmsegmentation_can_be_the_base_of_another(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("_base_ = 'mmseg::_base_/models/fcn_unet_s5-d16.py'\n")
     assert Config.fromfile(str(config)).model.backbone.type == 'UNet'
+
+
+def test_a_config_of_mmdetection_can_be_the_base_of_another(tmp_path):
+    pytest.importorskip('mmdet')
+    config = tmp_path / 'config.py'
+    config.write_text("_base_ = 'mmdet::_base_/models/retinanet_r50_fpn.py'\n")
+    assert Config.fromfile(str(config)).model.type == 'RetinaNet'
 
 
 def test_hub_does_not_start_pip(monkeypatch):

@@ -43,6 +43,9 @@ def test_a_misspelt_config_is_answered_with_its_neighbours(tmp_path, monkeypatch
         find_config('configs/_base_/defualt_runtime.py')
     with pytest.raises(FileNotFoundError, match=r"no config 'nowhere/at/all\.py'$"):
         find_config('nowhere/at/all.py')
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"no package 'mmdet'.*\n  pip install --no-deps -r requirements/det"):
+        find_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
 
 
 def test_a_model_zoos_name():
