@@ -3,6 +3,7 @@
 from .embedding import Embed
 from .factor import Paraphraser, ParaphraserDecoder, Translator
 from .generator import MaskedGenerator
+from .layout import ChannelsFirst, TokensToMap
 from .pooling import GlobalPool, PoolToSmaller
 from .projection import Conv1x1, Linear, Projector
 from .regression import ConvReg
@@ -10,6 +11,6 @@ from .resize import Resize
 from .variance import VarianceHead
 
 __all__ = [
-    'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'MaskedGenerator', 'Paraphraser', 'ParaphraserDecoder',
-    'PoolToSmaller', 'Projector', 'Resize', 'Translator', 'VarianceHead'
+    'ChannelsFirst', 'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'MaskedGenerator', 'Paraphraser',
+    'ParaphraserDecoder', 'PoolToSmaller', 'Projector', 'Resize', 'TokensToMap', 'Translator', 'VarianceHead'
 ]

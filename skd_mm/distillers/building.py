@@ -19,11 +19,11 @@ from skd_mm.routing import Router
 from skd_mm.tasks import task_of
 
 from .discriminators import Adversary, build_adversary
-from .inputs import TeacherInput
+from .inputs import TeacherInput, input_size
 from .networks import build_network, load_weights
-from .probing import features_at, pooled_feature, split_at, stage_entries, stage_pairs
+from .probing import features_at, image_sizes, pooled_feature, split_at, stage_entries, stage_pairs
 from .routed import Routing
-from .spot import Reconstruction, Spot, module_names, select_features
+from .spot import Reconstruction, Setting, Spot, module_names, select_features
 from .spot_configs import spot_configs
 
 
@@ -60,23 +60,25 @@ def build_teacher(cfg: Mapping[str, Any]) -> nn.Module:
     return teacher
 
 
-def build_teacher_input(student: nn.Module, teacher: nn.Module | None) -> TeacherInput | None:
+def build_teacher_input(student: nn.Module, teacher: nn.Module | None, size: Any = None) -> TeacherInput | None:
     """Build what makes the teacher's images of the student's.
 
     Args:
         student: The student.
         teacher: The teacher, or None.
+        size: ``model.teacher.input_size``, see :func:`skd_mm.distillers.inputs.input_size`.
 
     Returns:
         It, or None without a teacher.
 
     Raises:
-        ValueError: Their data preprocessors are incompatible.
+        ValueError: Their data preprocessors are incompatible, or the size is none.
     """
     if teacher is None:
         return None
+    taken = input_size(teacher, size)
     try:
-        return TeacherInput(student.data_preprocessor, teacher.data_preprocessor)
+        return TeacherInput(student.data_preprocessor, teacher.data_preprocessor, taken)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError('model.teacher.data_preprocessor and model.student.data_preprocessor are incompatible: '
                          f'{error}') from error
@@ -117,8 +119,8 @@ def build_spots(cfgs: str | Sequence[str | Mapping[str, Any]], student: FeatureE
         targets = features_at(teacher, shape, {name for cfg in full for name in module_names(cfg['teacher'])})
     order = [stage.name for stage in split.stages]
     full.sort(key=lambda cfg: order.index(module_names(cfg['student'])[-1]))
-    classes = task_of(student.model).num_classes(student.model)
-    spots = [Spot(**cfg, num_classes=classes, student_feature=select_features(split.features, cfg['student']),
+    setting = Setting(task_of(student.model).num_classes(student.model), image_sizes(student, teacher, shape))
+    spots = [Spot(**cfg, setting=setting, student_feature=select_features(split.features, cfg['student']),
                   teacher_feature=select_features(targets, cfg['teacher']) if targets else None) for cfg in full]
     return spots, split
 

@@ -55,6 +55,7 @@ class Adversary:
         index = getattr(spot.loss, 'ignore_index', 255)
         self.ignore_index = 255 if index is None else int(index)
         self.pixels: int | None = getattr(spot.discriminator, 'pixels', None)
+        self.arrange = spot.arrange
 
     @property
     def discriminator(self) -> nn.Module:

@@ -42,7 +42,8 @@ class Distiller(PhasedModel):
             from the checkpoint, if there is one.
         teacher: The same for the teacher; its checkpoint must fit completely. ``mode='train'`` lets its BN normalise by
             the statistics of the batch, as SKD's published segmentation code does (its running statistics stay as they
-            are). None if nothing is distilled.
+            are). ``input_size`` is the size of its images, see :func:`skd_mm.distillers.inputs.input_size`. None if
+            nothing is distilled.
         spots: Module names, or dicts with the arguments of :class:`Spot`; ``'backbone'`` for one spot at the end of
             each of the backbone's own stages, with connectors as needed. Several spots may be at one module. See
             :func:`skd_mm.distillers.spot_configs.spot_configs` for ``stage`` and for several losses. The ends of stages
@@ -99,7 +100,9 @@ class Distiller(PhasedModel):
         if channels_last:
             for part in filter(None, (network, self.teacher)):
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.teacher_input = build_teacher_input(network, self.teacher)
+        self.teacher_input = build_teacher_input(network, self.teacher, (teacher or {}).get('input_size'))
+        if self.teacher_network is not None and self.teacher_input is not None:
+            self.teacher_network.image_size = self.teacher_input.size
 
         shape = tuple(input_shape or (input_channels(network), 64, 64))
         own_stages = student.get('backbone_stages'), teacher.get('backbone_stages') if teacher is not None else None

@@ -1,25 +1,96 @@
-"""One batch for two networks: the teacher's view of what the student's preprocessor made."""
+"""One batch for two networks: the teacher's images, made of those that the student's preprocessor returned."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skd_mm.utils import ImageSize, did_you_mean
 
 # Beyond what any format of images holds.
 _NO_PIXEL = 1e6
+# Smaller patches are the stems of CNNs and hierarchical transformers, which pad what is left.
+_MIN_PATCH = 8
+
+
+class InputSize(NamedTuple):
+    """The size of the images that a network takes.
+
+    Attributes:
+        fixed: ``(H, W)``, if there is only one.
+        multiple: Height and width must be multiples of this number.
+    """
+
+    fixed: ImageSize | None = None
+    multiple: int = 1
+
+    def __call__(self, image: ImageSize) -> ImageSize:
+        """Return the size to which an image is resized: the fixed one, or else the nearest multiples."""
+        if self.fixed is not None:
+            return self.fixed
+        height, width = (max(int(side / self.multiple + 0.5), 1) * self.multiple for side in image)
+        return height, width
+
+
+def input_size(model: nn.Module, cfg: Any = None) -> InputSize:
+    """Return the size of the images that a teacher takes.
+
+    Args:
+        model: The teacher.
+        cfg: ``model.teacher.input_size``: a number for square images, ``(H, W)``, ``dict(multiple_of=14)``, or None.
+            None takes multiples of the patch size for a vision transformer (a first convolution whose stride is its
+            kernel size, 8 or more), and any size for other networks.
+
+    Returns:
+        The size.
+
+    Raises:
+        ValueError: The setting is none of these.
+    """
+    if cfg is None:
+        return InputSize(multiple=_patch_size(model))
+    if isinstance(cfg, Mapping):
+        for key in cfg:
+            if key != 'multiple_of':
+                raise ValueError(f'model.teacher.input_size has no key {key!r}{did_you_mean(key, ["multiple_of"])}')
+        if _is_size(cfg.get('multiple_of')):
+            return InputSize(multiple=cfg['multiple_of'])
+    elif _is_size(cfg):
+        return InputSize(fixed=(cfg, cfg))
+    elif isinstance(cfg, Sequence) and len(cfg) == 2 and all(map(_is_size, cfg)):
+        return InputSize(fixed=(cfg[0], cfg[1]))
+    raise ValueError('model.teacher.input_size must be a number of pixels, a height and a width, or '
+                     f'dict(multiple_of=14), not {cfg!r}')
+
+
+def _patch_size(model: nn.Module) -> int:
+    """Return the size of a vision transformer's patches; 1 for other networks."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            size = module.stride[0]
+            is_patch = module.kernel_size == module.stride == (size, size)
+            return size if is_patch and size >= _MIN_PATCH else 1
+    return 1
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 class TeacherInput(nn.Module):
-    """Conversion of the student's normalised images to the teacher's normalisation.
+    """Conversion of the student's normalised images to the teacher's normalisation and input size.
 
     The student's own preprocessor pads and augments the batch once, so that the student's input is the same as without
     a distiller. Both normalisations are affine, and so is the step from one to the other. With the same mean, std and
-    channel order, the same tensor is returned.
+    channel order, the same tensor is returned. Images of a size that the teacher does not take are resized for it with
+    bilinear interpolation; the labels and the student's images stay as they are.
 
     Args:
         student: The student's data preprocessor.
         teacher: The teacher's; None if the teacher reads no images.
+        size: The size of the images that the teacher takes; any by default.
 
     Raises:
         RuntimeError: Their means and deviations are not of the same number of channels.
@@ -27,8 +98,9 @@ class TeacherInput(nn.Module):
         ValueError: A mean is beyond all pixels, or a deviation is, or is not positive.
     """
 
-    def __init__(self, student: Any, teacher: Any) -> None:
+    def __init__(self, student: Any, teacher: Any, size: InputSize | None = None) -> None:
         super().__init__()
+        self.input_size = size or InputSize()
         teacher = student if teacher is None else teacher
         (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
         mean_s, std_s, mean_t, std_t = torch.broadcast_tensors(mean_s, std_s, mean_t, std_t)
@@ -52,7 +124,7 @@ class TeacherInput(nn.Module):
             data_samples: The samples, whose padding is set to the teacher's value.
 
         Returns:
-            ``[B, C, H, W]``, normalised for the teacher; ``inputs`` itself if nothing differs.
+            ``[B, C, H', W']``, normalised for the teacher; ``inputs`` itself if nothing differs.
         """
         if not self.same:
             inputs = inputs * self.scale.to(inputs) + self.shift.to(inputs)
@@ -63,7 +135,22 @@ class TeacherInput(nn.Module):
                     kept = torch.zeros(height, width, dtype=torch.bool, device=image.device)
                     kept[top:height - bottom, left:width - right] = True
                     image.masked_fill_(~kept, self.pad_value)
-        return inputs.flip(1) if self.flip else inputs
+        return self._resize(inputs.flip(1) if self.flip else inputs)
+
+    def size(self, image: ImageSize) -> ImageSize:
+        """Return the size of the teacher's images, given that of the student's."""
+        return self.input_size(image)
+
+    def _resize(self, images: Tensor) -> Tensor:
+        if images.dim() != 4:
+            return images
+        before = (images.shape[2], images.shape[3])
+        after = self.size(before)
+        if after == before:
+            return images
+        # Without a filter, an image that shrinks loses lines.
+        shrinks = after[0] < before[0] or after[1] < before[1]
+        return F.interpolate(images, after, mode='bilinear', align_corners=False, antialias=shrinks)
 
 
 def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:

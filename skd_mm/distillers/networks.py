@@ -22,7 +22,7 @@ from skd_mm.compat import INSTALL_DETECTION, installed_line
 from skd_mm.tasks import PARTS
 from skd_mm.utils import did_you_mean, from_main_process
 
-KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'backbone_stages')
+KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'backbone_stages', 'input_size')
 
 
 def find_config(path: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from skd_mm.features import (
     FeatureExtractor,
+    ImageSizes,
     StageEntry,
     StageSplit,
     backbone_stages,
@@ -31,7 +32,7 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
 
     Args:
         network: The network; its modes are restored.
-        shape: ``(C, H, W)`` of the zeros.
+        shape: ``(C, H, W)`` of the student's images; the zeros have the size that the network gets for these.
         look: Function of a callable that runs the network.
         names: Names of the inspected modules; auxiliary heads run only for these.
 
@@ -42,6 +43,7 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
         KeyError: The network does not have a requested module.
         ValueError: It could not be run.
     """
+    shape = own_shape(network, shape)
     try:
         with side_effect_free(network.model), torch.no_grad():
             return look(lambda: call_model(network.model, torch.zeros(1, *shape), names=names))
@@ -51,6 +53,39 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
         raise ValueError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
                          f'{list(shape)}; if the size is at fault, set model.input_shape to one that it takes: '
                          f'{type(error).__name__}: {error}') from error
+
+
+def own_shape(network: FeatureExtractor, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of the images that a network gets.
+
+    Args:
+        network: The network.
+        shape: ``(C, H, W)`` of the student's images; any other shape is no image's.
+
+    Returns:
+        The same with the network's own size.
+    """
+    if len(shape) != 3:
+        return tuple(shape)
+    return shape[0], *network.image_size((shape[1], shape[2]))
+
+
+def image_sizes(student: FeatureExtractor, teacher: FeatureExtractor | None,
+                shape: Sequence[int]) -> ImageSizes | None:
+    """Return the sizes of the images that both networks get.
+
+    Args:
+        student: The student.
+        teacher: The teacher; None takes the student's size for it.
+        shape: ``(C, H, W)`` of the student's images.
+
+    Returns:
+        The student's and the teacher's; None if the shape is no image's.
+    """
+    if len(shape) != 3:
+        return None
+    image = student.image_size((shape[1], shape[2]))
+    return image, image if teacher is None else teacher.image_size((shape[1], shape[2]))
 
 
 def split_at(network: FeatureExtractor, shape: Sequence[int], cuts: Sequence[str],
@@ -121,7 +156,8 @@ def stage_entries(network: FeatureExtractor, shape: Sequence[int], modules: Sequ
     Returns:
         See :func:`skd_mm.features.find_stage_entries`, which tries it on an image that is not constant.
     """
-    image = torch.linspace(-1, 1, math.prod(shape)).view(1, *shape)
+    size = own_shape(network, shape)
+    image = torch.linspace(-1, 1, math.prod(size)).view(1, *size)
     return probe(network, shape,
                  lambda call: find_stage_entries(network, lambda: network.model(image, mode='tensor'), modules))
 
@@ -151,10 +187,9 @@ def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, sha
     own = ends(student, student_stages)
     if teacher is None:
         return [(name, name) for name, _ in own]
-    pairs, alone = match_stages(own, ends(teacher, teacher_stages))
+    pairs, alone = match_stages(own, ends(teacher, teacher_stages), image_sizes(student, teacher, shape))
     if alone:
-        print_log(f'model.spots: these stages have no counterpart of their resolution: {alone}', logger='current',
-                  level=logging.WARNING)
+        print_log(f'model.spots: these stages have no counterpart: {alone}', logger='current', level=logging.WARNING)
     return pairs
 
 

@@ -1,22 +1,34 @@
 """A spot: a named place where the student is compared with the teacher."""
 
-import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from skd_mm.connectors.chain import connected
-from skd_mm.connectors.shapes import channels, scale
+from skd_mm.connectors.shapes import channels
+from skd_mm.features import ImageSizes
 from skd_mm.losses import Feature, MSELoss, SpotLoss
 from skd_mm.losses.base import mean_of_selected, parts, shapes
-from skd_mm.registry import CONNECTORS, LOSSES, MEMORIES, MODELS, build
+from skd_mm.registry import LOSSES, MEMORIES, MODELS, build
 from skd_mm.routing import gated
-from skd_mm.utils import did_you_mean
+
+from .spot_connectors import ConnectorConfig, accepted, build_connectors, build_sides
 
 Modules = str | tuple[str, ...]
+
+
+class Setting(NamedTuple):
+    """What a spot needs to know of the networks.
+
+    Attributes:
+        num_classes: Number of the student's classes, for a loss or memory that takes ``num_classes``; None if unknown.
+        images: The sizes of the images that the examples of features were computed from; None if unknown.
+    """
+
+    num_classes: int | None = None
+    images: ImageSizes | None = None
 
 
 class Spot(nn.Module):
@@ -28,8 +40,9 @@ class Spot(nn.Module):
             loss needs, in the order of the forward pass.
         teacher: Names of modules of the teacher; the same names by default.
         loss: Config of a loss; :class:`skd_mm.losses.MSELoss` by default.
-        connector: Config of a connector, or a list of them, applied to the student's feature; ``'auto'`` puts a 1×1
-            convolution if the channels differ and a resize if the resolutions differ. None by default.
+        connector: Config of a connector, or a list of them, applied to the student's feature; ``'auto'`` chooses
+            connectors for both sides that bridge what differs: layout, channels and resolution, see
+            :func:`skd_mm.connectors.auto.auto_connectors`. None by default.
         teacher_connector: The same on the teacher's side.
         student_feature: An example of the student's feature, ``[1, C, ...]``; gives the connectors their channels. A
             tuple if there are several modules.
@@ -43,44 +56,54 @@ class Spot(nn.Module):
             and the student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
             (:mod:`skd_mm.distillers.discriminators`). None by default.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
-        num_classes: Number of the student's classes, for a loss or memory that takes ``num_classes``; None if unknown.
+        setting: What is known of the networks; nothing by default.
 
     Raises:
         ValueError: The features cannot be compared; the message names connectors that would make them comparable.
     """
 
     def __init__(self, name: str, student: Modules, teacher: Modules, loss: Mapping[str, Any],
-                 connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-                 teacher_connector: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+                 connector: ConnectorConfig,
+                 teacher_connector: ConnectorConfig,
                  student_feature: Feature, teacher_feature: Feature | None,
                  memory: Mapping[str, Any] | None = None,
                  teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
                  discriminator: Mapping[str, Any] | None = None,
                  weight: float = 1.0,
-                 num_classes: int | None = None) -> None:
+                 setting: Setting | None = None) -> None:
         super().__init__()
+        num_classes, images = setting or Setting()
         self.name = name
         self.weight = float(weight)
         self.student = student
         self.teacher = teacher
         reference = student_feature if teacher_feature is None else teacher_feature
-        self.connector = _build_connector(connector, student_feature, reference)
-        self.teacher_connector = _build_connector(teacher_connector, reference, student_feature)
-        self.teacher_decoder = _build_connector(teacher_decoder, student_feature, reference)
-        self.loss: SpotLoss = build(LOSSES, dict(loss), **_accepted(LOSSES, loss, num_classes=num_classes))
+        self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, reference) for part in parts(side))
+        try:
+            own, other = build_sides(connector, teacher_connector, student_feature, reference, images)
+        except ValueError as error:
+            raise ValueError(f'spot {name!r}: {error}') from error
+        self.layout, self.connector, student_feature = own
+        self.teacher_layout, self.teacher_connector, reference = other
+        self.teacher_decoder = nn.ModuleList()
+        if teacher_decoder is not None:
+            if not (isinstance(student_feature, Tensor) and isinstance(reference, Tensor)):
+                raise ValueError(f'spot {name!r}: a spot at several modules takes no connectors')
+            decoders = [teacher_decoder] if isinstance(teacher_decoder, Mapping) else teacher_decoder
+            self.teacher_decoder = build_connectors(decoders, student_feature, reference)
+        self.loss: SpotLoss = build(LOSSES, dict(loss), **accepted(LOSSES, loss, num_classes=num_classes))
         self.memory = None
         if memory is not None:
             dim = self._target_channels(student_feature, reference)
             self.memory = build(MEMORIES, dict(memory),
-                                **_accepted(MEMORIES, memory, num_classes=num_classes, dim=dim))
+                                **accepted(MEMORIES, memory, num_classes=num_classes, dim=dim))
         self.discriminator = None
         if discriminator is not None:
             if not isinstance(student_feature, Tensor):
                 raise ValueError(f'spot {name!r}: a discriminator judges the logits of one module, not of several')
             self.discriminator = build(MODELS, dict(discriminator), num_classes=student_feature.shape[1])
-        self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, reference) for part in parts(side))
         if teacher_feature is not None:
-            self._check(student_feature, teacher_feature)
+            self._check(student_feature, reference)
 
     def _target_channels(self, student_feature: Feature, reference: Feature) -> int | None:
         """Return the channels of the teacher's feature after its connector; None for features of several modules."""
@@ -125,7 +148,7 @@ class Spot(nn.Module):
                              f'with {shapes(teacher)}')
         hints = []
         if student.dim() != teacher.dim():
-            hints = ['the two have different numbers of dimensions, and no connector bridges that']
+            hints = ["the two have different numbers of dimensions; connector='auto' bridges that"]
         else:
             if student.shape[1] != teacher.shape[1]:
                 hints.append("connector=dict(type='Conv1x1') bridges the channels")
@@ -135,11 +158,30 @@ class Spot(nn.Module):
         raise ValueError(f"spot {self.name!r}: the student's {self.student!r} gives {list(student.shape[1:])}, the "
                          f"teacher's {self.teacher!r} gives {list(teacher.shape[1:])}: {hints[0]}")
 
+    def arrange(self, student: Feature, teacher: Feature,
+                images: ImageSizes | None = None) -> tuple[Feature, Feature]:
+        """Bring two features into the layout that is compared, before all else.
+
+        Args:
+            student: The student's feature as its module returns it, or a tuple of them.
+            teacher: The teacher's.
+            images: The sizes of the images of both networks; None for square images.
+
+        Returns:
+            Both, with the batch as the first dimension; the features themselves if no layout differs.
+        """
+        sizes = images or (None, None)
+        for connector in self.layout.children():
+            student = connector(student, teacher, sizes[0])
+        for connector in self.teacher_layout.children():
+            teacher = connector(teacher, student, sizes[1])
+        return student, teacher
+
     def connect(self, student: Feature, teacher: Feature) -> tuple[Feature, Feature]:
         """Make two features comparable.
 
         Args:
-            student: ``[B, C, ...]``, the student's feature, or a tuple of them.
+            student: ``[B, C, ...]``, the student's feature after :meth:`arrange`, or a tuple of them.
             teacher: ``[B, C', ...]``, the teacher's.
 
         Returns:
@@ -196,7 +238,7 @@ class Spot(nn.Module):
         """Compare two features.
 
         Args:
-            student: ``[B, C, ...]``, the student's feature, or a tuple of them.
+            student: ``[B, C, ...]``, the student's feature after :meth:`arrange`, or a tuple of them.
             teacher: ``[B, C', ...]``, the teacher's.
             context: As for :meth:`compare`.
             gate: ``[B]``, True for the samples that are distilled, see :func:`skd_mm.routing.gated`; all by default.
@@ -228,11 +270,19 @@ class Reconstruction:
         self.needs: set[str] = set()
         self.weight = 1.0
         self.connector, self.decoder, self.loss = spot.teacher_connector, spot.teacher_decoder, MSELoss()
+        self.layout = spot.teacher_layout
 
     def enable_grad(self) -> None:
         """Enable gradients of the parameters that are trained if this is active."""
         self.connector.requires_grad_(True)
         self.decoder.requires_grad_(True)
+
+    def arrange(self, student: Feature, teacher: Feature,
+                images: ImageSizes | None = None) -> tuple[Feature, Feature]:
+        """Bring the teacher's feature into the layout that is compared, see :meth:`Spot.arrange`."""
+        for connector in self.layout.children():
+            teacher = connector(teacher, teacher, images and images[1])
+        return student, teacher
 
     def __call__(self, student: Feature, teacher: Feature, context: Mapping[str, Tensor] | None = None,
                  gate: Tensor | None = None) -> Tensor:
@@ -263,33 +313,3 @@ def select_features(features: Mapping[str, Tensor], modules: Modules) -> Feature
 def _twice(feature: Feature) -> Feature:
     doubled = tuple(torch.cat([part, part]) for part in parts(feature))
     return doubled[0] if isinstance(feature, Tensor) else doubled
-
-
-def _build_connector(cfg: Any, feature: Feature, reference: Feature) -> nn.ModuleList:
-    if cfg is None:
-        return nn.ModuleList()
-    if not (isinstance(feature, Tensor) and isinstance(reference, Tensor)):
-        raise ValueError('a spot at several modules takes no connectors')
-    if cfg == 'auto':
-        cfg = []
-        if channels(feature) != channels(reference):
-            cfg.append(dict(type='Conv1x1' if feature.dim() == 4 else 'Linear'))
-        if feature.dim() == 4 and feature.shape[2:] != reference.shape[2:]:
-            cfg.append(dict(type='Resize'))
-    if isinstance(cfg, str):
-        raise ValueError(f"a connector is a config, a list of configs or 'auto', not {cfg!r}"
-                         f"{did_you_mean(cfg, ['auto', *CONNECTORS.module_dict])}")
-    cfgs = [cfg] if isinstance(cfg, Mapping) else list(cfg)
-    known = dict(in_channels=channels(feature), out_channels=channels(reference))
-    ratio = scale(feature, reference)
-    return nn.ModuleList(build(CONNECTORS, dict(entry), **known, **_accepted(CONNECTORS, entry, scale=ratio))
-                         for entry in cfgs)
-
-
-def _accepted(registry: Registry, cfg: Mapping[str, Any], **known: Any) -> dict[str, Any]:
-    """Return those of the known arguments, if they are not None, that a component accepts when it is built."""
-    kind = registry.get(str(cfg.get('type')).rpartition('.')[2])
-    if kind is None:
-        return {}
-    names = inspect.signature(kind).parameters
-    return {name: value for name, value in known.items() if value is not None and name in names}

@@ -23,12 +23,12 @@ def spot_inputs(spot: Any, outputs: PairOutputs,
         data_samples: One per image.
 
     Returns:
-        The student's feature, ``[B, C, ...]``, or a tuple of several, the teacher's, and what the spot needs to know
-        of the samples.
+        The student's feature, ``[B, C, ...]``, or a tuple of several, and the teacher's, both in the layout that the
+        spot compares, and what the spot needs to know of the samples.
     """
-    target = select_features(outputs.targets, spot.teacher)
-    return (select_features(outputs.features, spot.student), target,
-            collect_context(data_samples, spot.needs, target))
+    student, teacher = spot.arrange(select_features(outputs.features, spot.student),
+                                    select_features(outputs.targets, spot.teacher), outputs.images)
+    return student, teacher, collect_context(data_samples, spot.needs, teacher)
 
 
 def task_losses(outputs: Mapping[str, Any], weight: float) -> dict[str, Any]:

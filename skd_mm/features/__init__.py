@@ -6,7 +6,7 @@ from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structur
 from .execution import Execution
 from .extractor import FeatureExtractor
 from .matching import match_stages
-from .network_pair import ForwardPlan, NetworkPair, PairOutputs
+from .network_pair import ForwardPlan, ImageSizes, NetworkPair, PairOutputs
 from .partial_forward import (
     StageEntry,
     find_stage_entries,
@@ -25,6 +25,7 @@ __all__ = [
     'FeatureExtractor',
     'FeatureFiles',
     'ForwardPlan',
+    'ImageSizes',
     'NetworkPair',
     'PairOutputs',
     'Stage',

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skd_mm.utils import did_you_mean
+from skd_mm.utils import ImageSize, did_you_mean
 from skd_mm.utils.pytree import tree_map
 
 from .execution import Execution
 
 _INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
+
+
+def _unchanged(image: ImageSize) -> ImageSize:
+    return image
 
 
 def copied(output: Any) -> Any:
@@ -41,6 +45,9 @@ class FeatureExtractor:
         execution: How its modules are run; unchanged by default.
         shared: Copies of an owner share it instead of copying the model: a frozen teacher is in no EMA copy.
 
+    Attributes:
+        image_size: Returns the size of the images that the model is given, from that of the batch.
+
     Raises:
         KeyError: From :meth:`module_path`, if a name is not a module of the model; the closest names are given.
     """
@@ -51,6 +58,7 @@ class FeatureExtractor:
         self.shared = shared
         self.role = role
         self.execution = execution or Execution()
+        self.image_size: Callable[[ImageSize], ImageSize] = _unchanged
 
     def __deepcopy__(self, memo: dict) -> 'FeatureExtractor':
         if self.shared:

@@ -5,13 +5,13 @@ import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from skd_mm.utils import tree_leaves, tree_map
+from skd_mm.utils import ImageSize, tree_leaves, tree_map
 
 from .auxiliary import call_model
 from .cache import FeatureCache
@@ -19,8 +19,15 @@ from .extractor import FeatureExtractor, copied
 from .placeholders import needed_outputs, placeholder, resized
 from .temporary_modes import constant_statistics, side_effect_free
 
-# Makes the teacher's images of the student's.
-TeacherImages = Callable[[Tensor, Sequence[Any] | None], Tensor]
+
+class TeacherImages(Protocol):
+    """Makes the teacher's images of the student's."""
+
+    def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
+        """Return the teacher's images, ``[B, C, H', W']``."""
+
+    def size(self, image: ImageSize) -> ImageSize:
+        """Return the size of the teacher's images, given that of the student's."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,10 @@ class ForwardPlan:
     frozen_prefix: tuple[str, ...] = ()
 
 
+ImageSizes = tuple[ImageSize, ImageSize]
+"""The sizes of the student's images and of the teacher's."""
+
+
 class PairOutputs(NamedTuple):
     """Outputs of both networks for a batch.
 
@@ -46,11 +57,13 @@ class PairOutputs(NamedTuple):
         student: The student's output; None if it was stopped after its last feature.
         features: The student's features by name, ``[B, ...]``.
         targets: The teacher's features by name, ``[B, ...]``.
+        images: The sizes of the student's images and of the teacher's; None if the inputs are no images.
     """
 
     student: Any
     features: dict[str, Tensor]
     targets: dict[str, Tensor]
+    images: ImageSizes | None = None
 
 
 class NetworkPair:
@@ -109,7 +122,21 @@ class NetworkPair:
         output, features = self._run_student(inputs, data_samples, mode, record=record.get('student'),
                                              record_fn=placeholder)
         targets = {} if mode == 'predict' else self._run_teacher(inputs, data_samples, record.get('teacher'))
-        return PairOutputs(output, features, targets)
+        return PairOutputs(output, features, targets, self.image_sizes(inputs))
+
+    def image_sizes(self, inputs: Tensor) -> ImageSizes | None:
+        """Return the sizes of the images of both networks.
+
+        Args:
+            inputs: ``[B, C, H, W]``, the student's images.
+
+        Returns:
+            The student's, and the teacher's (the same without a teacher); None if the inputs are no images.
+        """
+        if inputs.dim() != 4:
+            return None
+        image = (inputs.shape[2], inputs.shape[3])
+        return image, image if self.teacher_images is None else self.teacher_images.size(image)
 
     def unread_outputs(self, inputs: Tensor, mode: str) -> dict[str, Any]:
         """Return what replaces the outputs of the frozen prefix that the rest of the student does not read.
@@ -147,7 +174,7 @@ class NetworkPair:
             sides[side][path] = feature
         replay = {**self.unread_outputs(inputs, mode), **sides['student']}
         output, features = self._run_student(inputs, data_samples, mode, replay=replay)
-        return PairOutputs(output, features, sides['teacher'])
+        return PairOutputs(output, features, sides['teacher'], self.image_sizes(inputs))
 
     def _compute_missing(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                          rows: Sequence[int], whole: bool) -> dict[str, Any]:

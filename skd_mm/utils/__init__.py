@@ -2,6 +2,7 @@
 
 from .files import atomic_folder, atomic_replace, write_json
 from .host import DeferredChecks, HostCopy, to_device
+from .layouts import ImageSize, Layout, find_layout, token_grid
 from .messages import described, did_you_mean, error_message, exit_on_error
 from .processes import from_main_process, gather_samples, launched_local_rank, launched_rank, leave_group
 from .pytree import tree_leaves, tree_map
@@ -15,6 +16,8 @@ __all__ = [
            'VIEW',
            'DeferredChecks',
            'HostCopy',
+           'ImageSize',
+           'Layout',
            'atomic_folder',
            'atomic_replace',
            'derive_seed',
@@ -22,6 +25,7 @@ __all__ = [
            'did_you_mean',
            'error_message',
            'exit_on_error',
+           'find_layout',
            'from_main_process',
            'gather_samples',
            'launched_local_rank',
@@ -32,6 +36,7 @@ __all__ = [
            'temporary_seed',
            'text_table',
            'to_device',
+           'token_grid',
            'tree_leaves',
            'tree_map',
            'write_json',

@@ -6,7 +6,7 @@ from mmpretrain.structures import DataSample
 from mmseg.models import SegDataPreProcessor
 from mmseg.structures import SegDataSample
 
-from skd_mm.distillers.inputs import TeacherInput
+from skd_mm.distillers.inputs import InputSize, TeacherInput, input_size
 
 CAFFE = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 CAMVID = dict(mean=[105., 108., 110.], std=[70., 72., 72.])
@@ -142,3 +142,33 @@ def test_its_numbers_move_with_the_model_and_are_in_no_checkpoint():
     convert.to('meta')
     assert convert.scale.device.type == convert.shift.device.type == 'meta'
     assert convert(torch.ones(1, 3, 2, 2, device='meta')).device.type == 'meta'
+
+
+def vit(patch):
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, patch, stride=patch), torch.nn.Conv2d(8, 8, 3))
+
+
+@pytest.mark.parametrize(('model', 'cfg', 'image', 'expected'), [
+    (vit(14), None, (512, 1024), (518, 1022)), (vit(16), None, (64, 72), (64, 80)), (vit(14), None, (5, 20), (14, 14)),
+    (vit(4), None, (62, 62), (62, 62)), (torch.nn.Conv2d(3, 8, 7, 2), None, (33, 33), (33, 33)),
+    (torch.nn.Linear(3, 3), None, (33, 33), (33, 33)),
+    (vit(16), 224, (512, 1024), (224, 224)), (vit(16), [64, 128], (512, 512), (64, 128)),
+    (vit(4), dict(multiple_of=32), (70, 90), (64, 96))])
+def test_the_input_size_is_the_networks_or_the_configs(model, cfg, image, expected):
+    assert input_size(model, cfg)(image) == expected
+
+
+@pytest.mark.parametrize('cfg', [0, -1, True, 'big', [1], [1, 0], dict(multiple_of=0), dict(multiple=14), dict()])
+def test_wrong_input_sizes(cfg):
+    with pytest.raises(ValueError, match=r'model\.teacher\.input_size'):
+        input_size(vit(14), cfg)
+
+
+def test_images_are_resized_for_the_teacher_after_all_else():
+    convert, plain = (TeacherInput(seg(CAFFE), seg(CAMVID), size) for size in (InputSize(multiple=14), None))
+    images = torch.randn(2, 3, 32, 64)
+    expected = torch.nn.functional.interpolate(plain(images), (28, 70), mode='bilinear', antialias=True)
+    torch.testing.assert_close(convert(images), expected)
+    assert convert(images[..., :28, :28]).shape == (2, 3, 28, 28)
+    vectors = torch.randn(2, 5)
+    assert TeacherInput(None, None, InputSize(fixed=(4, 4)))(vectors) is vectors

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from skd_mm.distillers.spot import Spot
+from skd_mm.distillers.spot import Setting, Spot
 from skd_mm.distillers.spot_configs import spot_configs
 from skd_mm.losses import SpotLoss
 from skd_mm.registry import LOSSES
@@ -50,6 +50,40 @@ def test_auto_bridges_channels_and_resolution_and_only_what_differs():
     both = spot((3, 5, 5), connector='auto')
     assert [type(part).__name__ for part in both.connector] == ['Conv1x1', 'Resize']
     assert both.connect(torch.zeros(2, 3, 5, 5), torch.zeros(2, 4, 8, 8))[0].shape == (2, 4, 8, 8)
+
+
+@pytest.mark.parametrize(('student', 'teacher', 'images', 'compared'), [
+    ((3, 8, 8), (17, 5), ((64, 64), (64, 64)), (5, 4, 4)),  # a map and the tokens of a ViT
+    ((17, 5), (3, 8, 8), ((64, 64), (64, 64)), (3, 8, 8)),
+    ((3, 8, 16), (37 * 73 + 5, 6), ((512, 1024), (518, 1022)), (6, 37, 73)),  # an image of its own
+    ((3, 4, 8), (4, 8, 3), ((64, 128), (64, 128)), (3, 4, 8)),
+    ((5, ), (17, 3), ((64, 64), (64, 64)), (3, )),
+    ((17, 3), (17, 5), ((64, 64), (64, 64)), (17, 5))])
+def test_auto_bridges_layouts_and_trains(student, teacher, images, compared):
+    cfg = spot_configs(dict(student='a', teacher='b', connector='auto'))[0]
+    one, other = torch.randn(2, *student, requires_grad=True), torch.randn(2, *teacher)
+    made = Spot(**cfg, student_feature=one[:1].detach(), teacher_feature=other[:1], setting=Setting(images=images))
+    arranged = made.arrange(one, other, images)
+    assert [side.shape[1:] for side in made.connect(*arranged)] == [compared, compared]
+    made(*arranged).sum().backward()
+    assert one.grad.abs().sum() > 0 and all(weight.grad.abs().sum() > 0 for weight in made.parameters())
+
+
+def test_layouts_are_changed_before_all_else_and_extra_tokens_are_filled_in():
+    cfg = spot_configs(dict(student='a', teacher='b', connector=[dict(type='Conv1x1'), dict(type='Resize')],
+                            teacher_connector=dict(type='TokensToMap')))[0]
+    made = Spot(**cfg, student_feature=torch.zeros(1, 3, 8, 8), teacher_feature=torch.zeros(1, 18, 5),
+                setting=Setting(images=((64, 64), (64, 64))))
+    assert made.teacher_layout[0].extra_tokens == 2 and not made.teacher_connector
+    assert made.connector[0].conv.weight.shape == (5, 3, 1, 1)
+
+
+@pytest.mark.parametrize(('cfg', 'words'), [
+    (dict(connector='auto', teacher_connector='auto'), 'bridges all differences: leave out the teacher_connector'),
+    (dict(connector=[dict(type='Linear'), dict(type='TokensToMap')]), 'TokensToMap changes the layout: put it before')])
+def test_lists_of_connectors_that_contradict_themselves(cfg, words):
+    with pytest.raises(ValueError, match=rf"spot 'a': .*{words}"):
+        spot((17, 5), (4, 8, 8), **cfg)
 
 
 def test_a_connector_on_the_teachers_side():

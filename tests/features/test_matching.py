@@ -14,10 +14,32 @@ def test_as_many_stages_are_paired_in_their_order():
     assert match_stages(outputs(a=8, b=4, c=4), outputs(x=16, y=8, z=2)) == ([('a', 'x'), ('b', 'y'), ('c', 'z')], [])
 
 
-def test_other_numbers_of_stages_are_paired_by_resolution_and_the_rest_is_named():
-    pairs, alone = match_stages(outputs(a=8, b=8, c=4, d=2), outputs(w=16, x=8, y=4, z=4, u=1))
-    assert pairs == [('b', 'x'), ('c', 'z')]  # the last of each resolution
-    assert alone == ['a', 'd', 'w', 'y', 'u']
+@pytest.mark.parametrize(('student', 'teacher', 'expected', 'alone'), [
+    # Equal strides first ...
+    (dict(a=16, b=8, c=4, d=2), dict(v=32, w=16, x=8, y=4, z=2), ['aw', 'bx', 'cy', 'dz'], ['v']),
+    (dict(v=32, w=16, x=8, y=4, z=2), dict(a=16, b=8, c=4, d=2), ['wa', 'xb', 'yc', 'zd'], ['v']),
+    # ... then equal depths: STDC and a dilated ResNet, four stages and the blocks of a ViT.
+    (dict(a=32, b=16, c=8, d=4, e=2), dict(w=16, x=8, y=8, z=8), ['bw', 'cx', 'dy', 'ez'], ['a']),
+    (dict(a=16, b=8), dict(u=4, v=4, w=4, x=4, y=4, z=4), ['aw', 'bz'], ['u', 'v', 'x', 'y']),
+    # The last stages are always a pair, and the order is kept.
+    (dict(a=16, b=8, c=4), dict(y=16, z=8), ['ay', 'cz'], ['b']),
+    (dict(a=8), dict(x=8, y=4, z=2), ['az'], ['x', 'y']),
+])
+def test_other_numbers_of_stages_are_paired_by_stride_then_by_depth(student, teacher, expected, alone):
+    pairs, left = match_stages(outputs(**student), outputs(**teacher))
+    assert ([''.join(pair) for pair in pairs], left) == (expected, alone)
+
+
+def test_tokens_have_a_stride_and_images_may_differ():
+    """A map of stride 16 of 64x64 and tokens of stride 16 of 32x64, with a class token."""
+    student = outputs(a=16, b=4, c=2)
+    teacher = [('y', torch.zeros(1, 8 + 1, 5)), ('z', torch.zeros(1, 2, 5))]
+    pairs, alone = match_stages(student, teacher, ((64, 64), (32, 64)))
+    assert (pairs, alone) == ([('b', 'y'), ('c', 'z')], ['a'])
+
+
+def test_no_stages():
+    assert match_stages([], outputs(a=4)) == ([], ['a'])
 
 
 @pytest.mark.parametrize(('teacher', 'kinds'), [

@@ -34,13 +34,13 @@ class FullForwardPair(NetworkPair):
         outputs, features = self.student.run(
             lambda: student(inputs, data_samples, mode=mode), capture=self.plan.student)
         if mode == 'predict' or not self.plan.teacher:
-            return PairOutputs(outputs, features, {})
+            return PairOutputs(outputs, features, {}, self.image_sizes(inputs))
         assert self.teacher is not None and self.teacher_images is not None
         teacher, images = self.teacher.model, self.teacher_images(inputs, data_samples)
         with torch.no_grad():
             targets = self.teacher.run(lambda: teacher(images, data_samples, mode='tensor'),
                                        capture=self.plan.teacher)[1]
-        return PairOutputs(outputs, features, targets)
+        return PairOutputs(outputs, features, targets, self.image_sizes(inputs))
 
 
 class Variant:
