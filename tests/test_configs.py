@@ -14,10 +14,12 @@ from skd_mm.registry import RECIPES, build
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # tests/tools/test_demo.py looks at the demo's, test_sakd_configs.py at the grid of SAKD's, test_lwkd_configs.py at
-# LW-KD's, test_segmentation_configs.py at those of segmentation methods, test_studies.py at study files,
+# LW-KD's, test_segmentation_configs.py at those of segmentation methods, test_quantisation_configs.py at those of
+# quantisation, test_studies.py at study files,
 # integration/test_zoo.py at the examples.
 NAMES = sorted(str(path) for path in (path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
-               if not {'_base_', 'demo', 'examples', 'lwkd', 'sakd', 'segmentation', 'studies'} & {*path.parts})
+               if not {'_base_', 'demo', 'examples', 'lwkd', 'quantisation', 'sakd', 'segmentation', 'studies'}
+               & {*path.parts})
 DISTILLED = [name for name in NAMES if name.split('/')[0] not in ('teachers', 'students')]
 PLAIN = [name for name in NAMES if name not in DISTILLED]
 METHODS = {  # recipe, and how many spots its arguments name
@@ -266,7 +268,7 @@ def test_the_model_index_names_every_config():
             assert Path(model['Config']).stem == model['Name']
             assert model['In Collection'] in collections
             named.append(model['Config'].replace('configs/', '', 1))
-    everything = [str(path.relative_to(CONFIGS)) for folder in ('sakd', 'lwkd', 'segmentation')
+    everything = [str(path.relative_to(CONFIGS)) for folder in ('sakd', 'lwkd', 'quantisation', 'segmentation')
                   for path in (CONFIGS / folder).rglob('*.py') if '_base_' not in path.parts] + DISTILLED
     assert sorted(named) == sorted(everything)
 

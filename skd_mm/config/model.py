@@ -8,7 +8,7 @@ from mmengine import registry as root
 
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.networks import network_config
-from skd_mm.registry import SCOPE
+from skd_mm.registry import NETWORK_TRANSFORMS, SCOPE
 
 from .component import check_component
 from .names import unknown_keys
@@ -47,3 +47,4 @@ def _check_network(cfg: Any, role: str, scope: str | None) -> Iterator[str]:
         yield str(error.args[0])
         return
     yield from check_component(root.MODELS, model, f'model.{role}', own_scope or scope)
+    yield from check_component(NETWORK_TRANSFORMS, cfg.get('transform'), f'model.{role}.transform', SCOPE)

@@ -22,7 +22,9 @@ from skd_mm.compat import INSTALL_DETECTION, installed_line
 from skd_mm.tasks import PARTS
 from skd_mm.utils import did_you_mean, from_main_process
 
-KEYS = ('cfg', 'checkpoint', 'options', 'mode', 'backbone_stages', 'input_size')
+from .transformed import adapted_weights, transformed_config
+
+KEYS = ('cfg', 'checkpoint', 'options', 'transform', 'mode', 'backbone_stages', 'input_size')
 
 
 def find_config(path: str) -> str:
@@ -82,7 +84,8 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
     Args:
         cfg: Either a model config (with ``type``), or ``dict(cfg=..., checkpoint=..., options=...)`` with the path
             of a config whose ``model`` is taken, and overrides of that config in the form of ``--cfg-options``. A
-            config of a distiller gives its student.
+            config of a distiller gives its student. ``transform`` is the config of a network transform, or a list of
+            them, see :class:`skd_mm.distillers.transformed.build_transformed_network`.
         role: ``'student'`` or ``'teacher'``, for messages.
 
     Returns:
@@ -91,6 +94,13 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
     Raises:
         KeyError: An unknown key, or a config without a model.
     """
+    model, scope = _untransformed_config(cfg, role)
+    if cfg.get('transform'):
+        model = transformed_config(model, cfg['transform'])
+    return model, scope
+
+
+def _untransformed_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str | None]:
     if 'type' in cfg:
         return ConfigDict({key: value for key, value in cfg.items() if key == 'type' or key not in KEYS}), None
     for key in cfg:
@@ -209,7 +219,7 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     inside = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(inside, Mapping) or not all(isinstance(value, Tensor) for value in inside.values()):
         raise CheckpointError(f'model.{role}.checkpoint: {path} holds no weights of a network')
-    weights = student_weights(inside)
+    weights = adapted_weights(network, student_weights(inside))
     own = network.state_dict()
     faults = [f'missing {key}' for key in own if key not in weights]
     faults += [f'unknown {key}' for key in weights if key not in own]

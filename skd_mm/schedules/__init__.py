@@ -6,7 +6,8 @@ from .outline import StageOutline
 from .phase import Phase
 from .progressive import Progressive
 from .recipe import Phases, Recipe
+from .reconstruction import StagewiseReconstruction
 from .stagewise import BackboneFirst, Stagewise
 
 __all__ = ['BackboneFirst', 'CacheSettings', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Progressive', 'Recipe',
-           'Simultaneous', 'StageOutline', 'Stagewise']
+           'Simultaneous', 'StageOutline', 'Stagewise', 'StagewiseReconstruction']

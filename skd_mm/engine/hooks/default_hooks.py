@@ -17,12 +17,13 @@ from .phase_hook import PhaseHook
 _KEPT = {'interval', 'by_epoch', 'save_best', 'rule', 'max_keep_ckpts'}
 
 
-def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
+def replace_default_hooks(runner: Any, has_router: bool, is_quantised: bool = False) -> PhaseCheckpointHook:
     """Replace MMEngine's checkpoint hook and log processor, and registers the hooks that a schedule needs.
 
     Args:
         runner: The runner.
         has_router: Whether the model has a router, whose keep rates are plotted.
+        is_quantised: Whether the student is fake-quantised, and its ranges must be chosen before the training.
 
     Returns:
         The hook that writes checkpoints: the config's own :class:`PhaseCheckpointHook`, wherever it is, or one with the
@@ -49,6 +50,8 @@ def replace_default_hooks(runner: Any, has_router: bool) -> PhaseCheckpointHook:
     for kind in needed:
         if not any(isinstance(hook, kind) for hook in hooks):
             runner.register_hook(kind())
+    if is_quantised and not any(type(hook).__name__ == 'CalibrationHook' for hook in hooks):
+        runner.register_hook(dict(type='skd_mm.CalibrationHook'))
     processor = runner.log_processor
     if type(processor) is LogProcessor:
         runner.log_processor = PhaseLogProcessor(

@@ -104,7 +104,8 @@ class PhaseLoop(BaseLoop):
             check_phases(self)
         number_phases(runner.visualizer, [phase.name for phase in self.phases])
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
-        self.checkpoints = replace_default_hooks(runner, has_router=distiller.router is not None)
+        self.checkpoints = replace_default_hooks(runner, has_router=distiller.router is not None,
+                                                 is_quantised=hasattr(distiller.student, 'calibration_images'))
         self.prepare_phase()
 
     @property

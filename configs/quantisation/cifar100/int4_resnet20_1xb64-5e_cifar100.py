@@ -1,0 +1,3 @@
+# 4-bit weights and 8-bit activations.
+_base_ = './int8_resnet20_1xb64-5e_cifar100.py'
+model = dict(student=dict(transform=dict(bits=4)))

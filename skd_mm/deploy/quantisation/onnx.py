@@ -1,0 +1,37 @@
+"""Quantised networks as ONNX files with QuantizeLinear and DequantizeLinear nodes (QDQ)."""
+
+import copy
+
+from torch import nn
+
+from .calibration import quantized_layers, uncalibrated
+
+
+def integer_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a network whose quantised layers hold integers, to be exported to ONNX.
+
+    In the file, each quantised layer has its weight as int8 with a ``DequantizeLinear`` per output channel, and a
+    ``QuantizeLinear`` and a ``DequantizeLinear`` (uint8) before its input. ``torch.export`` writes these operators, so
+    the file must be made of its program (``torch.onnx.export(dynamo=True)``). PyTorch has no translation of its own
+    fake-quantisation operators there.
+
+    Args:
+        model: Any network. It is not changed.
+
+    Returns:
+        The copy in eval mode; the network itself if nothing in it is quantised.
+
+    Raises:
+        ValueError: Some ranges were never chosen.
+    """
+    if not quantized_layers(model):
+        return model
+    missing = uncalibrated(model)
+    if missing:
+        raise ValueError(f'the network cannot be exported: {len(missing)} of its ranges, such as that of '
+                         f'{missing[0]}, were never chosen; load a checkpoint of a run with the transform FakeQuantize')
+    exported = copy.deepcopy(model).eval()
+    for layer in quantized_layers(exported).values():
+        layer.store_integers()
+        layer.input_quantizer.to_onnx = True
+    return exported
