@@ -1,7 +1,7 @@
 """The model, phases and images of a config, without its weights and, if it must be, without its data."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -12,6 +12,7 @@ from torch import nn
 
 from skd_mm.datasets.building import build_dataset
 from skd_mm.datasets.fraction import fraction_indices
+from skd_mm.datasets.partly_labelled import unlabelled_config
 from skd_mm.distillers import Distiller
 from skd_mm.distillers.probing import input_channels
 from skd_mm.registry import RECIPES, build
@@ -63,11 +64,34 @@ def config_phases(cfg: Config, distiller: Distiller) -> list[Phase]:
     """
     if 'schedule' not in cfg:
         raise ValueError('the config has no `schedule`: there are no phases to count')
-    return build(RECIPES, cfg.schedule).phases(distiller.outline(), distiller.spot_names())
+    phases = build(RECIPES, cfg.schedule).phases(distiller.outline(), distiller.spot_names())
+    return [phase.with_data(bool(cfg.get('unlabelled_dataloader'))) for phase in phases]
 
 
-def config_images(cfg: Config) -> Callable[[float], int] | None:
-    """Return how many training images a config's data set has.
+class ImageCount:
+    """Number of training images for a fraction of them.
+
+    Args:
+        labelled: The training data set.
+        unlabelled: The unlabelled one; None if there is none.
+        seed: Seed of the fractions.
+
+    Attributes:
+        unlabelled: The same function for the unlabelled images, or None.
+    """
+
+    def __init__(self, labelled: Any, unlabelled: Any = None, seed: int = 0) -> None:
+        self._dataset = labelled
+        self._seed = seed
+        self.unlabelled = None if unlabelled is None else ImageCount(unlabelled, seed=seed)
+
+    def __call__(self, fraction: float) -> int:
+        """Return the number of images of a fraction."""
+        return len(fraction_indices(self._dataset, fraction, self._seed))
+
+
+def config_images(cfg: Config) -> ImageCount | None:
+    """Return how many training images a config's data sets have.
 
     Args:
         cfg: The config.
@@ -75,12 +99,16 @@ def config_images(cfg: Config) -> Callable[[float], int] | None:
     Returns:
         A function that gives the number of images of a fraction, or None if the data does not exist.
     """
+    unlabelled = None
     try:
         dataset = config_dataset(cfg, 'train')
+        if cfg.get('unlabelled_dataloader'):
+            settings = unlabelled_config(cfg.unlabelled_dataloader.dataset, cfg.train_dataloader.dataset)
+            with MMENGINE_DATASETS.switch_scope_and_registry(cfg.get('default_scope')):
+                unlabelled = build_dataset(settings, 'unlabelled_dataloader.dataset')
     except FileNotFoundError:
         return None
-    seed = cfg.get('schedule', {}).get('fraction_seed', 0)
-    return lambda fraction: len(fraction_indices(dataset, fraction, seed))
+    return ImageCount(dataset, unlabelled, cfg.get('schedule', {}).get('fraction_seed', 0))
 
 
 def config_dataset(cfg: Config, split: str) -> Any:

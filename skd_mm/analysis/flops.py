@@ -133,7 +133,8 @@ def training_flops(costs: Sequence[PhaseCost], phases: Sequence[Phase], images: 
         costs: The output of :func:`schedule_cost`.
         phases: Their phases.
         images: The number of images of the training set, of which a phase sees ``floor(images * fraction)``; or a
-            function that gives the number for a fraction, if each class is cut by itself.
+            function that gives the number for a fraction, if each class is cut by itself. An attribute ``unlabelled``
+            is the same for the unlabelled images.
         batch_size: Images per iteration, on all devices together.
 
     Returns:
@@ -160,9 +161,15 @@ def images_of(phase: Phase, images: int | Callable[[float], int]) -> int:
         images: As for :func:`training_flops`.
 
     Returns:
-        The number.
+        The number of images in an epoch: with ``data='both'``, the unlabelled images and as many labelled ones,
+        repeated if necessary, as their share of the batches needs.
     """
-    return images(phase.fraction) if callable(images) else int(images * check_fraction(phase.fraction))
+    count = images if callable(images) else lambda fraction: int(images * check_fraction(fraction))
+    if phase.data in (None, 'labelled'):
+        return count(phase.fraction)
+    unlabelled = getattr(images, 'unlabelled', None) or count
+    seen = unlabelled(phase.unlabelled_fraction)
+    return int(seen / (1 - phase.labelled_share) + 1e-9) if phase.data == 'both' else seen
 
 
 def equal_epochs(total: int, per_image: int, images: int, batch_size: int) -> int:

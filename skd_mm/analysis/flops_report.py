@@ -72,10 +72,10 @@ def _match(path: str, cfg: Config, total: int, images: int | Callable[[float], i
     if not isinstance(model, Distiller) or 'schedule' not in cfg:
         raise ValueError(f'--match takes a distillation, and {path} has no schedule')
     phases = config_phases(cfg, model)
-    fractions = {phase.fraction for phase in phases}
-    if len(fractions) > 1:
+    if len({phase.samples for phase in phases}) > 1:
+        fractions = sorted({phase.fraction for phase in phases})
         raise ValueError('--match takes a distillation whose phases see the same images; those of '
-                         f'{path} see the fractions {sorted(fractions)}')
+                         f'{path} see the fractions {fractions}, or labelled and unlabelled images')
     cost = sum(phase.truncated for phase in flops.schedule_cost(model, phases, shape))
     seen = flops.images_of(phases[0], images)
     return dict(config=path, images=seen, phases=len(phases), per_image=cost,

@@ -10,7 +10,7 @@ from skd_mm.distillers.spot import Spot, module_names
 from skd_mm.schedules import Phase
 
 from .config_model import build_model, config_images, config_phases, config_shape
-from .flops import PhaseCost, images_of, schedule_cost, training_flops
+from .flops import PhaseCost, schedule_cost, training_flops
 
 GIGA, TERA = 1e9, 1e12
 # For each spot, the shapes of the student's and of the teacher's features.
@@ -67,7 +67,13 @@ def _total(cfg: Config, phases: Sequence[Phase], costs: Sequence[PhaseCost],
 
 
 def _images(phase: Phase, images: Callable[[float], int] | None) -> str:
-    return '' if images is None else f', {images_of(phase, images)} of {images(1.0)} images'
+    if images is None:
+        return ''
+    parts = [f'{images(phase.fraction)} of {images(1.0)} images'] if phase.data != 'unlabelled' else []
+    unlabelled = getattr(images, 'unlabelled', None)
+    if phase.data != 'labelled' and unlabelled is not None:
+        parts.append(f'{unlabelled(phase.unlabelled_fraction)} of {unlabelled(1.0)} unlabelled images')
+    return ', ' + ' and '.join(parts)
 
 
 def _shape(shape: Sequence[int]) -> str:

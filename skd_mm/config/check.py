@@ -8,7 +8,7 @@ from mmengine.config import Config
 from skd_mm.registry import SCOPE
 
 from .component import check_component
-from .data import check_loader
+from .data import check_loader, check_unlabelled
 from .model import check_distiller
 from .optimization import check_optim_wrapper, check_schedulers
 from .runner import (
@@ -77,6 +77,7 @@ def _check_parts(cfg: Config) -> Iterator[str]:
         yield from check_schedule(cfg, scope)
     for split in ('train', 'val', 'test'):
         yield from check_loader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader', scope)
+    yield from check_unlabelled(cfg, scope)
     yield from check_loops(cfg, scope)
     yield from check_evaluators(cfg, scope)
     yield from check_optim_wrapper(cfg.get('optim_wrapper'), 'optim_wrapper', scope)

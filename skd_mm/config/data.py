@@ -1,7 +1,7 @@
-"""The check of a data loader's config."""
+"""The checks of the configs of data loaders."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine import registry as root
@@ -37,3 +37,31 @@ def check_loader(cfg: Any, path: str, scope: str | None) -> Iterator[str]:
         return
     yield from check_component(root.DATASETS, dataset, f'{path}.dataset', scope)
     yield from check_component(root.DATA_SAMPLERS, sampler, f'{path}.sampler', scope, single=True)
+
+
+def check_unlabelled(cfg: Mapping[str, Any], scope: str | None) -> Iterator[str]:
+    """Check ``unlabelled_dataloader``.
+
+    Args:
+        cfg: The whole config.
+        scope: The scope in which types are looked up.
+
+    Yields:
+        Errors, each with its path.
+    """
+    path = 'unlabelled_dataloader'
+    loader = cfg.get(path)
+    if loader is None:
+        return
+    if 'schedule' not in cfg:
+        yield f'{path} is used by the phases of a `schedule`, and the config has none'
+    for key in loader:
+        if key in _LOADER_KEYS - {'dataset'}:
+            yield f'{path}.{key}: it takes `dataset` alone; everything else is that of train_dataloader'
+    yield from unknown_keys({key: value for key, value in loader.items() if key not in _LOADER_KEYS}, ['dataset'], path,
+                            'it')
+    dataset = loader.get('dataset')
+    if not isinstance(dataset, dict):
+        yield f'{path}.dataset must be a dict with a `type`, not {dataset!r}'
+        return
+    yield from check_component(root.DATASETS, dataset, f'{path}.dataset', scope)

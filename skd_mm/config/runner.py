@@ -16,14 +16,15 @@ from .component import check_component
 from .names import find_class, misspelt
 
 # The Runner's arguments and what else MMEngine and this toolkit read at the top of a config.
-TOP_LEVEL = {*inspect.signature(Runner).parameters, 'schedule', 'prelude', 'strategy', 'runner_type',
-             'custom_imports', 'model_wrapper_cfg', 'compile', 'activation_checkpointing', 'efficient_conv_bn_eval',
-             'tta_model', 'tta_pipeline', 'vis_backends'}
+TOP_LEVEL = {*inspect.signature(Runner).parameters, 'schedule', 'prelude', 'unlabelled_dataloader', 'strategy',
+             'runner_type', 'custom_imports', 'model_wrapper_cfg', 'compile', 'activation_checkpointing',
+             'efficient_conv_bn_eval', 'tta_model', 'tta_pipeline', 'vis_backends'}
 # Names of variables in the model zoos that resemble them.
 _VARIABLES = {'train_pipeline', 'val_pipeline', 'test_pipeline', 'view_pipeline', 'gallery_dataloader',
               'query_dataloader', 'resume_from'}
-_SECTIONS = ('model', 'schedule', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper',
-             'default_hooks', 'train_cfg', 'val_cfg', 'test_cfg', 'env_cfg', 'randomness', 'auto_scale_lr')
+_SECTIONS = ('model', 'schedule', 'train_dataloader', 'unlabelled_dataloader', 'val_dataloader', 'test_dataloader',
+             'optim_wrapper', 'default_hooks', 'train_cfg', 'val_cfg', 'test_cfg', 'env_cfg', 'randomness',
+             'auto_scale_lr')
 _DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint', 'visualization',
                   'early_stopping'}
 # The package that each visualization backend imports when it writes for the first time.

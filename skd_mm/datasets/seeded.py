@@ -140,6 +140,10 @@ class PhaseSampler(Sampler[Key]):
     Samples of one slot never meet in a batch. If N is no multiple of the global batch, an epoch omits some samples of
     the larger groups, others in each epoch.
 
+    Each batch can have a fixed number of samples of a second kind, evenly spread over its slots. An epoch then has
+    ``floor(N / global slots of the first kind)`` batches, and repeats the samples of the second kind as often as
+    needed.
+
     Args:
         indices: Indices of the samples in the data set, ``[N]``.
         batch_size: Samples per batch and process.
@@ -150,13 +154,16 @@ class PhaseSampler(Sampler[Key]):
         world_size: Number of processes. Defaults to 1.
         views: Number of random states per sample, which alternate by epoch; a key then ends with the number of the
             view. None (the default) gives a sample a new random state in every epoch.
+        repeated: Indices of the samples of the second kind. None by default.
+        repeated_per_batch: How many of the ``batch_size`` samples are of the second kind. Defaults to 0.
 
     Raises:
-        ValueError: There are fewer samples than one global batch.
+        ValueError: There are fewer samples, of either kind, than one global batch needs.
     """
 
     def __init__(self, indices: Sequence[int] | np.ndarray, batch_size: int, seed: int, phase: int, start: int = 0,
-                 rank: int = 0, world_size: int = 1, views: int | None = None) -> None:
+                 rank: int = 0, world_size: int = 1, views: int | None = None,
+                 repeated: Sequence[int] | np.ndarray = (), repeated_per_batch: int = 0) -> None:
         self.batch_size = batch_size
         self.seed = seed
         self.phase = phase
@@ -164,14 +171,22 @@ class PhaseSampler(Sampler[Key]):
         self.rank = rank
         self.world_size = world_size
         self.views = views
-        slots = batch_size * world_size
-        self.batches = len(indices) // slots
-        if not self.batches:
-            raise ValueError(f'{len(indices)} training samples are fewer than one batch ({batch_size} samples × '
-                             f'{world_size} processes); use a larger fraction or a smaller batch_size')
+        once_per_batch = batch_size - repeated_per_batch
+        self.batches = len(indices) // (once_per_batch * world_size)
+        for samples, count in ((indices, once_per_batch), (repeated, repeated_per_batch)):
+            if len(samples) < count * world_size:
+                raise ValueError(f'{len(samples)} training samples are fewer than one batch ({count} samples × '
+                                 f'{world_size} processes); use a larger fraction or a smaller batch_size')
+        groups = iter(slot_groups(indices, once_per_batch * world_size, seed, phase))
+        others = iter(slot_groups(repeated, repeated_per_batch * world_size, seed, phase) if repeated_per_batch else ())
+        # The pattern of a process's batch repeats over the global batch, so it is the same on any number of processes.
+        is_repeated = [(i + 1) * repeated_per_batch // batch_size > i * repeated_per_batch // batch_size
+                       for i in range(batch_size)]
+        whole = [next(others if is_repeated[slot % batch_size] else groups)
+                 for slot in range(batch_size * world_size)]
         first = rank * batch_size
         # Copies, since a view would keep the samples of all processes in memory.
-        self._groups = [group.copy() for group in slot_groups(indices, slots, seed, phase)[first:first + batch_size]]
+        self._groups = [group.copy() for group in whole[first:first + batch_size]]
 
     def __len__(self) -> int:
         """Return the samples per epoch of this process."""
@@ -199,7 +214,8 @@ class PhaseSampler(Sampler[Key]):
         columns = []
         for slot, group in enumerate(self._groups, self.rank * self.batch_size):
             random = np.random.RandomState(derive_seed(self.seed, self.phase, epoch, 'slot', slot))
-            columns.append(random.permutation(group)[:self.batches])
+            repeats = max(1, -(-self.batches // len(group)))
+            columns.append(np.concatenate([random.permutation(group) for _ in range(repeats)])[:self.batches])
         return np.stack(columns, axis=1)
 
     def _keys(self, epoch: int, batch: int, indices: list[int]) -> Iterator[Key]:

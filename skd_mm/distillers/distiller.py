@@ -17,6 +17,7 @@ from .building import all_terms, build_routing, build_spots, build_teacher, buil
 from .discriminators import DiscriminatorInput
 from .loss_check import LossCheck
 from .networks import build_network, load_weights
+from .partly_labelled import compare_parts, count_labelled, labelled_first, no_task_loss, run_parts
 from .phased_model import PhasedModel
 from .probing import input_channels
 from .routed import Branch, multi_path
@@ -162,7 +163,8 @@ class Distiller(PhasedModel):
 
         Args:
             inputs: ``[B, C, H, W]``.
-            data_samples: One data sample per image.
+            data_samples: One data sample per image. Those that the data loader marks as unlabelled count in the losses
+                at spots only, see :mod:`skd_mm.distillers.partly_labelled`.
             cases: Filled, if given, with the inputs of the active discriminators.
 
         Returns:
@@ -175,6 +177,9 @@ class Distiller(PhasedModel):
         recorded = self.routing.recorded() if self.routing is not None and active.multi_path else {}
         mode = 'loss' if active.task else 'tensor'
         self._last_images = inputs.shape[1:], inputs.device
+        labelled = count_labelled(data_samples)
+        if labelled is not None and (active.task or labelled):
+            return self._loss_of_parts(inputs, data_samples or (), labelled, cases)
         outputs = self.pair.run(inputs, data_samples, mode, self._keys(inputs, data_samples), recorded)
         losses = task_losses(outputs.student, active.task) if active.task else {}
         gates, distilled = None, {}
@@ -186,10 +191,33 @@ class Distiller(PhasedModel):
             value = spot(*spot_inputs(spot, outputs, data_samples), distilled.get(spot.name))
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
         if cases is not None:
-            cases += [term.case(*spot_inputs(term, outputs, data_samples)) for term, _ in active.discriminators]
+            cases += self._cases(outputs, data_samples)
         if gates is not None and active.multi_path:
             losses.update(self._multi_path(inputs, data_samples, gates, recorded, outputs))
         return losses
+
+    def _loss_of_parts(self, inputs: Tensor, data_samples: Sequence[Any], labelled: int,
+                       cases: list[DiscriminatorInput] | None) -> dict[str, Any]:
+        """Compute the losses of a batch with unlabelled samples: the student's own losses are those of the others."""
+        active = self.active
+        if active.routed:
+            raise ValueError('model.router does not work with batches that have unlabelled samples and a task loss')
+        inputs, data_samples = labelled_first(inputs, data_samples)
+        keys, losses = self._keys(inputs, data_samples), {}
+        outputs = run_parts(self.pair, inputs, data_samples, labelled, keys, bool(active.task))
+        if active.task and labelled:
+            losses = task_losses(outputs.student, active.task)
+        elif active.task:
+            losses = no_task_loss(value for name, value in self.student.named_parameters() if name in active.parameters)
+        for spot, weight in active.spots:
+            value = compare_parts(spot, outputs, data_samples, labelled)
+            losses[f'spots.{spot.name}.loss'] = weight * value.mean()
+        if cases is not None:
+            cases += self._cases(outputs, data_samples)
+        return losses
+
+    def _cases(self, outputs: PairOutputs, data_samples: Sequence[Any] | None) -> list[DiscriminatorInput]:
+        return [term.case(*spot_inputs(term, outputs, data_samples)) for term, _ in self.active.discriminators]
 
     def _multi_path(self, inputs: Tensor, data_samples: Sequence[Any] | None, gates: Tensor,
                     recorded: Mapping[str, dict[str, Any]], outputs: PairOutputs) -> dict[str, Tensor]:

@@ -38,12 +38,11 @@ def hash_samples(loop: Any) -> str:
         loop: The training loop.
 
     Returns:
-        The hash. It covers the largest data fraction of the phases.
+        The hash. It covers the samples of all phases.
     """
 
     def compute() -> str:
-        largest = max(loop.phases, key=lambda phase: phase.fraction)
-        facts = [samples_of(loop.data.dataset, loop.data.indices(largest))]
+        facts = [samples_of(loop.data.dataset, loop.data.all_indices(loop.phases))]
         if loop.runner.val_loop is not None:
             facts.append(samples_of(loop.validation.dataset))
         return fingerprint(facts)

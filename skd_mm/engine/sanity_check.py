@@ -10,6 +10,7 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
 
 from skd_mm.engine.schedulers.phase_schedulers import is_plateau
+from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.schedules import Phase
 from skd_mm.utils import derive_seed, described, did_you_mean, temporary_seed
 
@@ -28,16 +29,13 @@ def check_phases(loop: Any) -> None:
     """
     misfits: dict[str, list[str]] = {}
     for phase in loop.phases:
-        samples, batch = len(loop.data.indices(phase)), loop.data.global_batch_size
-        if samples < batch:
-            raise ValueError(f'phase {phase.name!r}: {samples} training samples (fraction {phase.fraction}) are fewer '
-                             f'than one batch of {batch}; use a larger `schedule.fraction` or a smaller '
-                             '`train_dataloader.batch_size`')
+        loop.data.check(phase)
         try:
             loop.activate(phase)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
         active = loop.distiller.active
+        _check_unlabelled(loop, phase)
         if active.discriminators and not (active.spots or active.task) and loop.runner._val_loop is not None:
             raise ValueError(f'phase {phase.name!r}: discriminators alone, {list(phase.spots)}, cannot be validated; '
                              'add the spot itself or the task loss, or leave out val_dataloader')
@@ -54,6 +52,26 @@ def check_phases(loop: Any) -> None:
     for misfit, phases in misfits.items():
         loop.runner.logger.warning(f"{misfit} is beyond the end of {', '.join(phases)}: the schedule is cut off there; "
                                    "leave it out or set it to 'phase' for the length of the phase")
+
+
+def _check_unlabelled(loop: Any, phase: Phase) -> None:
+    """Refuse what needs labels of all samples, in a phase with unlabelled ones."""
+    if phase.data == 'labelled':
+        return
+    distiller = loop.distiller
+    refused = ''
+    if phase.spots and isinstance(distiller.teacher, LabelTeacher):
+        refused = 'model.teacher, which answers from labels'
+    conditional = [term.name for term, _ in distiller.active.discriminators if 'labels' in term.needs]
+    if conditional:
+        refused = f'{conditional}, whose discriminator gets labels'
+    if phase.task and distiller.active.routed:
+        refused = 'model.router, which decides with the task loss of the whole batch'
+    if phase.task and getattr(distiller.data_preprocessor, 'batch_augments', None):
+        refused = 'data_preprocessor.batch_augments, which would mix labelled and unlabelled images'
+    if refused:
+        raise ValueError(f"phase {phase.name!r}: data={phase.data!r} does not work with {refused}; set "
+                         "data='labelled' in this phase")
 
 
 def check_task(loop: Any) -> None:
@@ -78,7 +96,7 @@ def check_task(loop: Any) -> None:
         loop.distiller.eval()
         try:
             if not loop.resumed:
-                first = int(loop.data.indices(task)[0])
+                first = int(loop.data.labelled(task)[0])
                 check_losses(loop.distiller, loop.dataloader, (first, loop.seed), task.name)
             if loop.runner.val_loop is not None:
                 _check_validation_and_metric(loop, task)

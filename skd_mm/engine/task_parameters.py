@@ -23,7 +23,7 @@ def find_task_parameters(loop: Any) -> list[str]:
     task = next((phase for phase in loop.phases if phase.task), None)
     if task is None:
         return []
-    indices = loop.data.indices(task)[:min(_IMAGES, loop.data.batch_size)]
+    indices = loop.data.labelled(task)[:min(_IMAGES, loop.data.batch_size)]
     distiller = loop.distiller
     # The same on all processes, as all must train the same parameters.
     with temporary_seed(derive_seed(loop.seed, 'task parameters')):

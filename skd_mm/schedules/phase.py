@@ -1,10 +1,13 @@
 """A phase of a schedule, as data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from skd_mm.utils import did_you_mean
+
+DATA = ('labelled', 'unlabelled', 'both')
+"""What a phase may be trained on."""
 
 
 @dataclass
@@ -19,7 +22,13 @@ class Phase:
         task: Weight of the student's own losses; 0 turns off these losses and everything that only they need.
         epochs: Length in epochs; exactly one of ``epochs`` and ``iters`` is set.
         iters: Length in iterations.
-        fraction: Fraction of the training set to use, in (0, 1].
+        data: ``'labelled'`` trains on ``train_dataloader``, ``'unlabelled'`` on ``unlabelled_dataloader``, and
+            ``'both'`` on batches with samples of both, whose task loss is that of the labelled ones. None (the default)
+            is ``'unlabelled'`` if the task loss is off and the config has an ``unlabelled_dataloader``.
+        labelled_share: The share of labelled samples in each batch if ``data`` is ``'both'``. An epoch then uses the
+            unlabelled samples once. Defaults to 0.5.
+        fraction: Fraction of the labelled training set to use, in (0, 1].
+        unlabelled_fraction: Fraction of the unlabelled training set to use, in (0, 1].
         optim_wrapper: Changes to the config's ``optim_wrapper``, merged into it like an inherited config.
         param_scheduler: Replaces the config's ``param_scheduler`` if not None. Its ``begin``, ``end`` and periods are
             counted from the phase's start.
@@ -39,7 +48,10 @@ class Phase:
     task: float = 0.0
     epochs: int | None = None
     iters: int | None = None
+    data: str | None = None
+    labelled_share: float = 0.5
     fraction: float = 1.0
+    unlabelled_fraction: float = 1.0
     optim_wrapper: dict[str, Any] = field(default_factory=dict)
     param_scheduler: list[dict[str, Any]] | None = None
     handover: str = 'best'
@@ -69,13 +81,72 @@ class Phase:
             value = getattr(self, key)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f'{where}: `{key}` must be a whole number from 1 on, not {value!r}')
-        if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
-            raise ValueError(f'{where}: `fraction` must be in (0, 1], not {self.fraction!r}')
+        self._check_data(where)
         for key, choices in (('handover', ('best', 'last')), ('frozen_bn', ('eval', 'train')),
                              ('optimizer_params', ('trainable', 'all'))):
             if getattr(self, key) not in choices:
                 raise ValueError(f'{where}: `{key}` must be one of {choices}, not {getattr(self, key)!r}'
                                  f'{did_you_mean(getattr(self, key), choices)}')
+
+    def _check_data(self, where: str) -> None:
+        for key in ('fraction', 'unlabelled_fraction', 'labelled_share'):
+            value, below_one = getattr(self, key), key == 'labelled_share'
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1 \
+                    or (below_one and value == 1):
+                raise ValueError(f'{where}: `{key}` must be in (0, 1{")" if below_one else "]"}, not {value!r}')
+        if self.data is not None and self.data not in DATA:
+            raise ValueError(f'{where}: `data` must be one of {DATA}, or None, not {self.data!r}'
+                             f'{did_you_mean(self.data, DATA)}')
+        if self.data == 'unlabelled' and self.task:
+            raise ValueError(f"{where}: the task loss is on (task={self.task:g}) and needs labels: data='unlabelled' "
+                             "has none; use 'both' or 'labelled', or task=0")
+
+    def with_data(self, has_unlabelled: bool) -> 'Phase':
+        """Return the phase with its ``data`` determined.
+
+        Args:
+            has_unlabelled: Whether the config has an ``unlabelled_dataloader``.
+
+        Returns:
+            A phase whose ``data`` is not None.
+
+        Raises:
+            ValueError: ``data`` needs unlabelled data, and there is none.
+        """
+        if self.data is None:
+            return replace(self, data='unlabelled' if has_unlabelled and not self.task else 'labelled')
+        if self.data != 'labelled' and not has_unlabelled:
+            raise ValueError(f'phase {self.name!r}: data={self.data!r} needs an `unlabelled_dataloader` in the config, '
+                             "such as dict(dataset=dict(type='skd_mm.UnlabelledDataset', data_root='a/folder'))")
+        return self
+
+    @property
+    def samples(self) -> tuple[str | None, float | None, float | None, float | None]:
+        """Which samples it sees: its data, the fractions of it, and the share of labelled samples."""
+        labelled = None if self.data == 'unlabelled' else self.fraction
+        unlabelled = None if self.data in (None, 'labelled') else self.unlabelled_fraction
+        return self.data, labelled, unlabelled, self.labelled_share if self.data == 'both' else None
+
+    def labelled_samples(self, batch_size: int) -> int:
+        """Return how many samples of a batch are labelled.
+
+        Args:
+            batch_size: Samples per batch and process.
+
+        Returns:
+            The number; the same on each process, so that any number of processes gives the same task loss.
+
+        Raises:
+            ValueError: ``labelled_share`` is no whole number of the samples of a batch, or all or none of them.
+        """
+        if self.data != 'both':
+            return 0 if self.data == 'unlabelled' else batch_size
+        count = round(self.labelled_share * batch_size)
+        if abs(count - self.labelled_share * batch_size) > 1e-6 or not 0 < count < batch_size:
+            raise ValueError(f'phase {self.name!r}: labelled_share={self.labelled_share} of '
+                             f'train_dataloader.batch_size={batch_size} must be a whole number of samples, at least 1 '
+                             f'and less than the batch, not {self.labelled_share * batch_size:g}')
+        return count
 
     @property
     def unit(self) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skd_mm.utils import UNLABELLED
+
 from .base import Task, Window
 from .classification import Classification
 from .segmentation import Segmentation
@@ -43,8 +45,10 @@ def label_of(sample: Any) -> Tensor | None:
         sample: A data sample of any task.
 
     Returns:
-        Its class, ``[]``, or map of classes, ``[H, W]``; None if it has none, or several.
+        Its class, ``[]``, or map of classes, ``[H, W]``; None if it has none, or several, or is marked as unlabelled.
     """
+    if sample.metainfo.get(UNLABELLED):
+        return None
     for task in TASKS:
         label = task.label(sample)
         if label is not None:

@@ -67,6 +67,16 @@ class Task:
         """
         raise NotImplementedError
 
+    def remove_labels(self, sample: Any) -> None:
+        """Remove the ground truth of a data sample, as a pipeline packs it, in place.
+
+        Args:
+            sample: A data sample of this task. If a data preprocessor of the library expects a label in each sample, it
+                gets a placeholder, which no loss reads.
+        """
+        for key in list(sample.keys()):
+            delattr(sample, key)
+
     def example_samples(self, shape: Sequence[int], device: torch.device, count: int) -> list[Any]:
         """Return data samples that the losses of this task take.
 

@@ -27,6 +27,12 @@ class Classification(Task):
         label = sample.get('gt_label')
         return label[0] if isinstance(label, Tensor) and label.numel() == 1 else None
 
+    def remove_labels(self, sample: Any) -> None:
+        """Replace the class of a data sample by a placeholder, see :meth:`Task.remove_labels`."""
+        super().remove_labels(sample)
+        # mmpretrain's data preprocessor expects that either all samples of a batch have a class, or none.
+        sample.set_gt_label(0)
+
     def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
         from mmpretrain.structures import DataSample
         return DataSample().set_gt_label(torch.tensor([index % 2], device=device))

@@ -6,12 +6,13 @@ from .layouts import ImageSize, Layout, find_layout, token_grid
 from .messages import described, did_you_mean, error_message, exit_on_error
 from .processes import from_main_process, gather_samples, launched_local_rank, launched_rank, leave_group
 from .pytree import tree_leaves, tree_map
-from .samples import INDEX, VALIDATION_INDEX, VIEW, plain_datasets
+from .samples import INDEX, UNLABELLED, VALIDATION_INDEX, VIEW, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
 from .tables import text_table
 
 __all__ = [
            'INDEX',
+           'UNLABELLED',
            'VALIDATION_INDEX',
            'VIEW',
            'DeferredChecks',

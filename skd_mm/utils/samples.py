@@ -8,6 +8,8 @@ INDEX = 'skd_mm_index'
 VALIDATION_INDEX = 'skd_mm_validation_index'
 # Key of the number of an image's augmented view, if it has several.
 VIEW = 'skd_mm_view'
+# Key of the mark of training samples that have no labels, whatever a data preprocessor finds in them.
+UNLABELLED = 'skd_mm_unlabelled'
 
 
 # Wrappers that return the samples of a data set under other indices, unchanged.

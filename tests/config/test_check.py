@@ -30,6 +30,10 @@ def with_spot(**changes):
     ({'optim_wraper.type': 'OptimWrapper'}, 'optim_wraper', 'optim_wrapper'),
     ({'train_dataloder.batch_size': 2}, 'train_dataloder', 'train_dataloader'),
     ({'default_hook.logger': None}, 'default_hook', 'default_hooks'),
+    ({'unlabeled_dataloader.dataset': None}, 'unlabeled_dataloader', 'unlabelled_dataloader'),
+    ({'unlabelled_dataloader.dataset': dict(type='skd_mm.UnlabelledDataset', data_rot='x')},
+     'unlabelled_dataloader.dataset.data_rot', 'data_root'),
+    ({'schedule.unlabeled_fraction': 0.5}, 'schedule.unlabeled_fraction', 'unlabelled_fraction'),
     ({'modle.type': 'x'}, 'modle', 'model'),
     ({'Randomness.seed': 1}, 'Randomness', 'randomness'),
     ({'schedule.phase_epoch': 2}, 'schedule.phase_epoch', 'phase_epochs'),
@@ -136,6 +140,9 @@ def test_spots(tmp_path, changes, path, meant):
                                                   'not []'),
     ({'train_cfg': True}, 'train_cfg must be a dict, not True'),
     ({'custom_hooks': [dict(interval=3)]}, 'custom_hooks[0] has no `type`'),
+    ({'unlabelled_dataloader': dict(batch_size=4, dataset=dict(type='skd_mm.UnlabelledDataset', data_root='x'))},
+     'unlabelled_dataloader.batch_size: it takes `dataset` alone; everything else is that of train_dataloader'),
+    ({'unlabelled_dataloader.dataset': 'x'}, "unlabelled_dataloader.dataset must be a dict with a `type`, not 'x'"),
     ({'custom_hooks': ['EMAHook']}, "custom_hooks[0] must be a dict with a `type`, not 'EMAHook'")])
 def test_values_of_the_wrong_kind(tmp_path, changes, words):
     cfg = config(tmp_path)

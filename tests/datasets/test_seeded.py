@@ -102,7 +102,38 @@ def test_only_the_samples_that_fill_no_batch_change_their_slot_between_phases():
                         for index in group.tolist()}
 
 
+@pytest.mark.parametrize(('share', 'repeated'), [(1, 5), (2, 6), (3, 40)])
+def test_a_second_kind_of_samples_fills_its_slots(share, repeated):
+    # 21 samples of the first kind, and those of the second kind from 100 on.
+    second = dict(indices=range(21), repeated=range(100, 100 + repeated))
+    length = 21 // (4 - share)
+    whole = take(4 * length * 3, batch_size=4, repeated_per_batch=share, **second)
+    epochs = [indices(whole[i:i + 4 * length]) for i in range(0, len(whole), 4 * length)]
+    for epoch in epochs:
+        first, other = ([index for index in epoch if (index >= 100) is kind] for kind in (False, True))
+        assert len(set(first)) == len(first) == (4 - share) * length
+        assert len(set(other)) == min(len(other), repeated // share * share) or repeated % share
+        for i in range(length):
+            assert sum(index >= 100 for index in epoch[4 * i:4 * i + 4]) == share
+    assert epochs[0] != epochs[1]
+    assert PhaseSampler(batch_size=4, seed=0, phase=0, repeated_per_batch=share, **second).batches == length
+    assert take(12, batch_size=4, repeated_per_batch=share, start=3, **second) == whole[12:24]
+    samples = {index for index, in PhaseSampler(batch_size=4, seed=0, phase=0, repeated_per_batch=share,
+                                                **second).samples()}
+    assert samples == {*range(21), *range(100, 100 + repeated)}
+
+
+def test_two_processes_see_the_same_samples_of_both_kinds():
+    cfg = dict(indices=range(24), repeated=range(100, 108))
+    whole = take(64, batch_size=4, repeated_per_batch=2, **cfg)
+    halves = [take(32, batch_size=2, repeated_per_batch=1, rank=rank, world_size=2, **cfg) for rank in range(2)]
+    for i in range(16):
+        assert halves[0][2 * i:2 * i + 2] + halves[1][2 * i:2 * i + 2] == whole[4 * i:4 * i + 4]
+
+
 def test_fewer_samples_than_a_batch_are_refused():
+    with pytest.raises(ValueError, match=r'1 training samples are fewer than one batch \(2 samples'):
+        PhaseSampler(range(9), 4, seed=0, phase=0, repeated=[9], repeated_per_batch=2)
     with pytest.raises(ValueError, match=r'3 training samples are fewer than one batch \(2 samples × 2 processes\)'):
         PhaseSampler(range(3), 2, seed=0, phase=0, world_size=2)
     assert len(PhaseSampler(range(4), 2, seed=0, phase=0, world_size=2)) == 2

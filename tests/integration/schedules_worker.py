@@ -17,6 +17,7 @@ from mmengine.dist import get_rank
 from tests.helpers import SPOTS, config, network, state, train
 from tests.integration.ddp_worker import still
 from tests.integration.phases_worker import EVALUATOR
+from tests.integration.unlabelled_runs import SCHEDULE, UNLABELLED
 
 torch.set_num_threads(1)
 LOGITS = dict(name='logits', student='decode_head.conv_seg', loss=dict(type='KDLoss'))
@@ -32,6 +33,7 @@ SCHEDULES = {
     'Phases': dict(TWO, phases=[
         dict(name='all', train='all', spots=[SPOTS[0], 'logits'], task=0.5),
         dict(name='head', train=['decode_head'], spots=['logits'], task=1)]),
+    'PartlyLabelled': SCHEDULE,
 }
 
 
@@ -44,10 +46,11 @@ def main(folder):
     for kind, settings in SCHEDULES.items():
         for cache in (0, 1):
             name = f'{kind}-{cache}'
-            spots = [*FEATURES, LOGITS] if kind in ('Progressive', 'Phases') else FEATURES
+            spots = [*FEATURES, LOGITS] if kind in ('Progressive', 'Phases', 'PartlyLabelled') else FEATURES
+            more = dict(unlabelled_dataloader=UNLABELLED) if kind == 'PartlyLabelled' else {}
             model = dict(type='skd_mm.Distiller', student=still(), teacher=network(), spots=spots)
             cfg = config(folder / f'{name}-{world}', {'train_dataloader.batch_size': 4 // world},
-                         model=model, schedule=dict(settings, type=kind, cache=cache), **top)
+                         model=model, schedule={'type': kind, **settings, 'cache': cache}, **top, **more)
             runner = train(cfg)
             best = runner.train_loop.checkpoints.best
             result[name] = dict(state=state(runner.train_loop.distiller), best=best, iters=runner.iter)

@@ -23,6 +23,7 @@ from tests.helpers import (
     train,
     train_killed,
 )
+from tests.integration.unlabelled_runs import partly_labelled
 
 KEEP = dict(logger=dict(type='LoggerHook', interval=1),
             checkpoint=dict(type='skd_mm.PhaseCheckpointHook', save_best='mIoU', max_keep_ckpts=-1))
@@ -101,6 +102,8 @@ RUNS = {
         model=MODEL, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
         optim_wrapper=dict(type='mmengine.ScaledOptimWrapper', growth_interval=3, optimizer=dict(type='SGD', lr=0.05)),
         schedule=dict(type='Phases', phase_epochs=4, val_interval=1, phases=[dict(name='all', train='all', task=8)])),
+    # Phases on images without labels, on images with labels, and on both in one batch.
+    'unlabelled': dict(partly_labelled(), pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[]),
     # Checkpoints between validations, lengths in iterations, no multiple of anything.
     'iterations': dict(
         model=MODEL, pipeline=RANDOM, param_scheduler=[],
@@ -175,6 +178,8 @@ KILLS = [
     ('scaled', 'before_train_iter', 8, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 6, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 13, 'VERY_HIGH'),
+    ('unlabelled', 'before_train_iter', 5, 'VERY_HIGH'),
+    ('unlabelled', 'before_train_iter', 17, 'VERY_HIGH'),  # with images of both kinds in the batch
 ]
 MORE = [
     *(('everything', 'before_train_iter', at, 'VERY_HIGH') for at in (1, 4, 7, 10, 19, 25)),

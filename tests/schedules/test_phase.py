@@ -50,10 +50,38 @@ def test_phases_share_nothing():
     (dict(optimizer_params='al'), "`optimizer_params` must be one of .*; did you mean 'all'"),
     (dict(spots=dict(x={'a': 1})), r"`spots\['x'\]` must be a number, the weight of a loss, not \{'a': 1\}"),
     (dict(task='x'), '`task` must be a number'),
+    (dict(unlabelled_fraction=2), r'`unlabelled_fraction` must be in \(0, 1\], not 2'),
+    (dict(labelled_share=1), r'`labelled_share` must be in \(0, 1\), not 1'),
+    (dict(data='unlabeled'), "`data` must be one of .*; did you mean 'unlabelled'"),
+    (dict(data='unlabelled'), "the task loss is on .* data='unlabelled' has none; use 'both'"),
 ])
 def test_values_that_make_no_sense_are_refused(values, words):
     with pytest.raises(ValueError, match=f"phase 'p': .*{words}"):
         phase(**values)
+
+
+def test_the_data_of_a_phase():
+    assert phase(data=None).with_data(True).data == phase(data=None).with_data(False).data == 'labelled'
+    features = dict(task=0, spots=['x'])
+    assert phase(**features).with_data(True).data == 'unlabelled'
+    assert phase(**features).with_data(False).data == 'labelled'
+    assert phase(**features, data='labelled').with_data(True).data == 'labelled'
+    for data in ('unlabelled', 'both'):
+        with pytest.raises(ValueError, match=f"phase 'p': data='{data}' needs an `unlabelled_dataloader`"):
+            phase(**features, data=data).with_data(False)
+
+
+@pytest.mark.parametrize(('values', 'batch_size', 'expected'), [
+    (dict(data='labelled'), 8, 8), (dict(data='unlabelled', task=0, spots=['x']), 8, 0), (dict(data='both'), 8, 4),
+    (dict(data='both', labelled_share=0.25), 8, 2), (dict(data='both', labelled_share=0.1), 10, 1)])
+def test_the_labelled_samples_of_a_batch(values, batch_size, expected):
+    assert phase(**values).labelled_samples(batch_size) == expected
+
+
+@pytest.mark.parametrize(('share', 'batch_size'), [(0.5, 3), (0.3, 8), (0.01, 8), (0.99, 8)])
+def test_a_share_of_no_whole_number_is_refused(share, batch_size):
+    with pytest.raises(ValueError, match=f'labelled_share={share} of train_dataloader.batch_size={batch_size} must be'):
+        phase(data='both', labelled_share=share).labelled_samples(batch_size)
 
 
 def test_the_keys_are_all_there():

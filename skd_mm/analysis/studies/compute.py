@@ -54,7 +54,7 @@ class Counted:
     images: Callable[[float], int]
 
     def phases(self, cfg: Config) -> list[Phase]:
-        """Return the phases of a config; only lengths and fractions differ."""
+        """Return the phases of a config; only lengths and images differ."""
         return config_phases(cfg, self.model)
 
     def compute(self, cfg: Config) -> Compute:
@@ -113,10 +113,10 @@ def match(cfg: Config, counted: Counted, total: int) -> None:
         StudyError: Its phases have lengths or fractions of their own, so that one length cannot set the compute.
     """
     phases = counted.phases(cfg)
-    units, fractions = ({getattr(phase, key) for phase in phases} for key in ('unit', 'fraction'))
-    if len(units) > 1 or len(fractions) > 1:
+    units, samples = ({getattr(phase, key) for phase in phases} for key in ('unit', 'samples'))
+    if len(units) > 1 or len(samples) > 1:
         raise StudyError('equal compute needs phases that have their length in one unit and see the same images, not '
-                         f'{sorted(units)} and fractions {sorted(fractions)}')
+                         f'{sorted(units)} and {_seen(phases)}')
     unit = units.pop()
     batch, images = cfg.train_dataloader.batch_size, flops.images_of(phases[0], counted.images)
     per_image = sum(cost.truncated for cost in counted.costs)
@@ -128,6 +128,13 @@ def match(cfg: Config, counted: Counted, total: int) -> None:
     others = {phase.name: getattr(phase, unit) for phase in counted.phases(cfg) if getattr(phase, unit) != length}
     if others:
         raise StudyError(f'equal compute sets schedule.phase_{unit}, but phases have lengths of their own: {others}')
+
+
+def _seen(phases: list[Phase]) -> str:
+    """Describe which images phases see, for a message."""
+    fractions = sorted({phase.fraction for phase in phases if phase.data != 'unlabelled'})
+    unlabelled = sorted({phase.unlabelled_fraction for phase in phases if phase.data in ('unlabelled', 'both')})
+    return f'fractions {fractions}' + (f' and unlabelled fractions {unlabelled}' if unlabelled else '')
 
 
 def as_schedule(cfg: Config) -> Config:

@@ -27,6 +27,7 @@ from skd_mm.features.cache import restorer, retry_after_release
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.registry import LOOPS, RECIPES, build
 from skd_mm.schedules import Phase, Recipe
+from skd_mm.tasks import task_of
 from skd_mm.utils import derive_seed, from_main_process, seed_everything
 
 from .loop_config import LENGTHS, check_loop_config
@@ -54,7 +55,8 @@ class PhaseLoop(BaseLoop):
     Args:
         runner: The runner.
         dataloader: Config of the training data loader. Its sampler is ignored: an epoch has
-            ``floor(N / global batch)`` batches of a fresh permutation of the phase's data fraction.
+            ``floor(N / global batch)`` batches of a fresh permutation of the phase's data fraction. Unlabelled data
+            comes from ``cfg.unlabelled_dataloader``.
         **lengths: Arguments of MMEngine's loops (``max_iters`` …); ignored with a notice.
 
     Attributes:
@@ -89,8 +91,10 @@ class PhaseLoop(BaseLoop):
         self._epoch = 0
         self._task_checked = False
         self.recipe: Recipe = build(RECIPES, runner.cfg.schedule)
-        self.phases = self.recipe.phases(distiller.outline(), distiller.spot_names())
-        self.data = PhaseData(dataloader, self.recipe, self.phases)
+        unlabelled = runner.cfg.get('unlabelled_dataloader')
+        phases = self.recipe.phases(distiller.outline(), distiller.spot_names())
+        self.phases = [phase.with_data(unlabelled is not None) for phase in phases]
+        self.data = PhaseData(dataloader, self.recipe, self.phases, unlabelled, task_of(distiller.student))
         self.validation = PhaseValidation(runner)
         self.optimization = PhaseOptimization(runner)
         if isinstance(distiller.teacher, LabelTeacher) and len(self.data.classes) > distiller.teacher.num_classes:
@@ -234,7 +238,7 @@ class PhaseLoop(BaseLoop):
         parameters = sum(parameter.numel() for parameter in self.distiller.trainable().values())
         return (f'{state} {self.index + 1}/{len(self.phases)} {phase.name}: trains {parameters:,} parameters in '
                 f'{phase.train}; spots {list(phase.spots)}; task loss {"on" if phase.task else "off"}; '
-                f'{len(data.indices(phase))} of {len(data.dataset)} images, '
+                f'{data.describe(phase)}, '
                 f'{data.epoch_length(phase) * data.global_batch_size} per epoch; {data.length(phase)} iterations')
 
     def run_phase(self) -> None:

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from tests.helpers import (
+    PIPELINE,
     RANDOM,
     READS,
     SPOTS,
@@ -630,6 +631,9 @@ def test_what_a_run_computes(tmp_path):
 
 # Rule 8: what is wrong is found before the first iteration
 
+UNLABELLED = dict(type='mmengine.ToySegDataset', images=11, first=100, pipeline=PIPELINE)
+
+
 @pytest.mark.parametrize(('changes', 'words'), [
     ({'schedule.type': 'Stagewize'}, "Stagewize.*did you mean 'Stagewise'"),
     ({'schedule.phase_epoch': 1}, "no setting 'phase_epoch'; did you mean 'phase_epochs'"),
@@ -648,6 +652,16 @@ def test_what_a_run_computes(tmp_path):
      "phase 'task_head': .*OneCycelLR"),
     ({'schedule.overrides': dict(task_head=dict(fraction=0.1))},
      r"phase 'task_head': 1 training samples \(fraction 0.1\) are fewer than one batch of 4"),
+    ({'unlabelled_dataloader.dataset': dict(type='skd_mm.UnlabelledDataset', data_root='no/folder',
+                                             pipeline=PIPELINE)},
+     r"unlabelled_dataloader\.dataset: data_root: there is no folder 'no/folder'"),
+    ({'schedule.data': 'both'}, "data='both' needs an `unlabelled_dataloader` in the config"),
+    ({'unlabelled_dataloader.dataset': UNLABELLED, 'schedule.overrides': dict(task_head=dict(
+        data='both', labelled_share=0.3))}, r'labelled_share=0\.3 of train_dataloader\.batch_size=4 must be'),
+    ({'unlabelled_dataloader.dataset': UNLABELLED, 'schedule.unlabelled_fraction': 0.2},
+     r'2 unlabelled training samples \(unlabelled_fraction 0\.2\) are fewer than one batch of 4'),
+    ({'unlabelled_dataloader.dataset': UNLABELLED, 'schedule.data': 'unlabelled'},
+     'the task loss is on .* needs labels'),
     ({'train_dataloader.batch_size': 13}, '12 training samples .*fewer than one batch'),
     ({'model.spots': ['backbone.layer.0']}, r"model\.spots: the student .*'backbone\.layer\.0'; did you mean"),
     ({'model.spots': [dict(student=SPOTS[0], teacher='backbon')]}, r'model\.spots: the teacher .*did you mean'),
