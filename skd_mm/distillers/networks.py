@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
@@ -116,6 +117,9 @@ def _untransformed_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict
         raise KeyError(f'model.{role}: {cfg["cfg"]!r} has no `model`')
     model = config.model
     scope = config.get('default_scope')
+    if scope is None and isinstance(cfg['cfg'], str):
+        # A zoo's configs without a runtime set no scope; it has the name of the package.
+        scope = cfg['cfg'].rpartition('::')[0] or None
     if 'data_preprocessor' in config:
         # mmpretrain's configs keep it outside the model and let the Runner bring both together.
         model.setdefault('data_preprocessor', config.data_preprocessor)
@@ -147,11 +151,22 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
         with MMENGINE_MODELS.switch_scope_and_registry(scope):
             pass
         model_cfg['_scope_'] = scope
+    if role == 'teacher' and _is_backbone(model_cfg):
+        # It is a teacher of features; a student needs a head for its task.
+        outer = model_cfg.pop('data_preprocessor', None)
+        model_cfg = ConfigDict(type='skd_mm.BareBackbone', backbone=model_cfg, data_preprocessor=outer)
     try:
         return MMENGINE_MODELS.build(model_cfg)
     except Exception as error:
         part = _part_at_fault(model_cfg)
         raise ValueError(f'model.{role}{part} cannot be built: {type(error).__name__}: {error}') from error
+
+
+def _is_backbone(cfg: Mapping[str, Any]) -> bool:
+    """Return whether a config is that of a module that is no whole model, such as a backbone."""
+    with MMENGINE_MODELS.switch_scope_and_registry(cfg.get('_scope_')) as registry:
+        kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    return isinstance(kind, type) and not issubclass(kind, BaseModel)
 
 
 def _part_at_fault(cfg: Mapping[str, Any]) -> str:

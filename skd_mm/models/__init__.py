@@ -11,6 +11,7 @@ from .backbones import (
     ResNet,
     WideResNet,
 )
+from .bare_backbone import BareBackbone
 from .classifiers import EmbeddingClassifier
 from .decode_heads import UNetHead
 from .discriminator import LabelDiscriminator
@@ -19,7 +20,7 @@ from .label_teachers import TargetBank, VirtualTeacher
 from .necks import ConcatPooling
 
 __all__ = [
-    'CIFARVGG', 'MLP', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'ConcatPooling',
-    'EmbeddingClassifier', 'HolisticDiscriminator', 'LabelDiscriminator', 'LeNet5', 'ResNet', 'TargetBank', 'UNetHead',
-    'VirtualTeacher', 'WideResNet'
+    'CIFARVGG', 'MLP', 'BareBackbone', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2',
+    'ConcatPooling', 'EmbeddingClassifier', 'HolisticDiscriminator', 'LabelDiscriminator', 'LeNet5', 'ResNet',
+    'TargetBank', 'UNetHead', 'VirtualTeacher', 'WideResNet'
 ]

@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, init_default_scope
 
 from skd_mm.distillers import build_network, load_weights
 from skd_mm.distillers.networks import (
@@ -91,6 +91,12 @@ def test_the_scope_of_the_config_holds_for_its_network_and_no_longer():
     model = build_network(dict(cfg=cfg), 'student')
     assert type(model).__module__.startswith('mmseg.')
     assert DefaultScope.get_current_instance().scope_name == 'mmpretrain'
+
+
+def test_a_zoos_config_without_a_scope_gets_that_of_its_package():
+    path = 'mmpretrain::dinov2/vit-small-p14_dinov2-pre_headless.py'
+    init_default_scope('mmseg')
+    assert network_config(dict(cfg=path), 'teacher')[1] == 'mmpretrain'
 
 
 def test_a_network_of_each_kind_in_one_process():
