@@ -1,6 +1,7 @@
 """Curves of runs, with their phases."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ from matplotlib.figure import Figure
 
 from skd_mm.utils import did_you_mean
 
-from .logs import Run
+from .logs import Run, Span
 
 # The names that seaborn, which mmsegmentation's tool uses, has for its styles.
 _SEABORN = ('dark', 'darkgrid', 'ticks', 'white', 'whitegrid')
+WIDTH = 10
+"""Width of the figure in inches."""
+FONT = 6
+"""Font size of the names of phases, in points."""
 _DOTS: dict[str, Any] = dict(marker='o', markersize=2.5)
 
 
@@ -22,8 +27,9 @@ def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None
                 legend: Sequence[str] | None = None, style: str = 'default', figure: Figure | None = None) -> Figure:
     """Draw what runs have logged over the iterations since their start, one panel per metric.
 
-    The boundaries of phases are marked in the colour of the run, with the name of the next phase; runs with the same
-    phases share the marks. Training values are lines, validation values have dots.
+    A strip above the panels shows the phases, one row per run with phases, named if there are several; runs with the
+    same phases share a row. Dotted lines in the colour of the run mark the boundaries. Training values are lines,
+    validation values have dots.
 
     Args:
         runs: The runs, see :func:`skd_mm.analysis.logs.read_run`.
@@ -37,7 +43,7 @@ def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None
         figure: An empty figure to draw on, such as Pyplot's, which has a window; None makes one without a window.
 
     Returns:
-        The figure.
+        The figure; its first axes are the panels, in the order of the keys.
 
     Raises:
         KeyError: No run has logged a key; the closest ones are given.
@@ -54,13 +60,20 @@ def plot_curves(runs: Sequence[Run], keys: Sequence[str], out: str | Path | None
         raise ValueError(f'there is no style {style!r}{did_you_mean(style, choices)}')
     with mpl_style.context(style):
         figure = Figure() if figure is None else figure
-        figure.set_size_inches(10, 0.8 + 3.2 * len(keys))
+        rows = _phase_rows(runs, [name[0] for name in names])
+        strip = 0.1 + 0.22 * len(rows) if rows else 0
+        figure.set_size_inches(WIDTH, 0.8 + strip + 3.2 * len(keys))
         figure.set_layout_engine('constrained')
-        panels = list(figure.subplots(len(keys), 1, squeeze=False, sharex=True)[:, 0])
+        grid = figure.add_gridspec(1 + len(keys), 1, height_ratios=[max(strip, 0.01), *[3.2] * len(keys)])
+        panels = [figure.add_subplot(grid[1])]
+        panels += [figure.add_subplot(grid[i], sharex=panels[0]) for i in range(2, 1 + len(keys))]
+        for panel in panels[:-1]:
+            panel.tick_params(labelbottom=False)
         for j, (panel, key) in enumerate(zip(panels, keys, strict=True)):
             _draw(panel, runs, key, [name[j] for name in names])
         panels[-1].set_xlabel('iteration')
-        _mark_phases(panels, runs)
+        if rows:
+            _draw_phases(figure.add_subplot(grid[0], sharex=panels[0]), panels, rows)
         if title is not None:
             figure.suptitle(title)
         if out is not None:
@@ -112,21 +125,64 @@ def _plot_curves(panel: Axes, curves: Sequence[Sequence[tuple[int, float]]], lab
     return values
 
 
-def _mark_phases(panels: Sequence[Axes], runs: Sequence[Run]) -> None:
-    marked = set()
-    for i, run in enumerate(runs):
+@dataclass(frozen=True)
+class _PhaseRow:
+    """A row of the strip of phases.
+
+    Attributes:
+        names: Names of the runs with these phases.
+        colour: Colour of the first of them.
+        spans: The phases.
+    """
+
+    names: list[str]
+    colour: str
+    spans: list[Span]
+
+
+def _phase_rows(runs: Sequence[Run], names: Sequence[str]) -> list[_PhaseRow]:
+    """Return a row for each distinct sequence of phases."""
+    rows: dict[tuple, _PhaseRow] = {}
+    for i, (run, name) in enumerate(zip(runs, names, strict=True)):
         spans = run.spans()
-        phases = tuple((span.name, span.end) for span in spans)
-        if len(spans) < 2 or phases in marked:
+        if len(spans) < 2:
             continue
-        marked.add(phases)
-        for number, span in enumerate(spans):
+        phases = tuple((span.name, span.end) for span in spans)
+        rows.setdefault(phases, _PhaseRow([], _colour(i), spans)).names.append(name)
+    return list(rows.values())
+
+
+def _draw_phases(strip: Axes, panels: Sequence[Axes], rows: Sequence[_PhaseRow]) -> None:
+    """Draw the phases of each row as bars with their names, and their boundaries in the panels."""
+    total = max(span.end for row in rows for span in row.spans)
+    low, high = panels[-1].get_xlim()
+    shown = max(high, total) - min(low, 0)
+    for y, row in enumerate(rows):
+        for number, span in enumerate(row.spans):
+            length = span.end - span.start
+            strip.barh(y, length, left=span.start, height=0.86, color=row.colour, alpha=0.16 + 0.16 * (number % 2))
+            # The panels take about 90 % of the figure's width.
+            text = _fitting(span.name, number + 1, 0.9 * WIDTH * 72 * length / shown)
+            strip.text((span.start + span.end) / 2, y, text, ha='center', va='center', fontsize=FONT, clip_on=True)
             for panel in panels:
                 if number:
-                    panel.axvline(span.start, color=_colour(i), linewidth=0.6, linestyle=':', zorder=0)
-            panels[0].annotate(
-                span.name, ((span.start + span.end) / 2, 1), xycoords=('data', 'axes fraction'), rotation=45,
-                xytext=(0, 3), textcoords='offset points', fontsize=6, color=_colour(i), ha='left', va='bottom')
+                    panel.axvline(span.start, color=row.colour, linewidth=0.6, linestyle=':', zorder=0)
+    several = len(rows) > 1
+    strip.set_yticks(range(len(rows)), [', '.join(row.names) if several else 'phase' for row in rows], fontsize=FONT)
+    strip.set_ylim(len(rows) - 0.5, -0.5)
+    strip.tick_params(bottom=False, left=False, labelbottom=False)
+    strip.set_facecolor('none')
+    strip.grid(visible=False)
+    for spine in strip.spines.values():
+        spine.set_visible(False)
+
+
+def _fitting(name: str, number: int, points: float) -> str:
+    """Return the longest form of a phase's name that fits: the name, its last part, or the phase's number."""
+    for text in (name, name.rpartition('.')[2]):
+        if 0.6 * FONT * len(text) <= points:
+            return text
+    return str(number)
 
 
 def _colour(i: int) -> str:

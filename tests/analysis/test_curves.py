@@ -29,7 +29,7 @@ def lines(panel):
 def test_a_panel_a_key_and_a_line_a_phase(tmp_path):
     figure = plot_curves([stagewise(), plain()], ['loss', 'mIoU'], tmp_path / 'new' / 'curves.png', title='Loss')
     assert (tmp_path / 'new' / 'curves.png').stat().st_size > 10_000
-    loss, miou = figure.axes
+    loss, miou, _ = figure.axes
     drawn = [line for line in lines(loss) if line[0][0] not in (20, 40) or line[0][0] != line[0][-1]]
     assert ([10, 20], [1 / 10, 1 / 20]) in drawn and ([30, 40], [1 / 10, 1 / 20]) in drawn
     assert ([10, 20], [1., 2.]) in lines(miou)
@@ -40,20 +40,37 @@ def test_a_panel_a_key_and_a_line_a_phase(tmp_path):
 
 def test_losses_have_a_logarithmic_axis_where_they_can():
     figure = plot_curves([stagewise()], ['loss', 'mIoU'])
-    assert [panel.get_yscale() for panel in figure.axes] == ['log', 'linear']
+    assert [panel.get_yscale() for panel in figure.axes[:2]] == ['log', 'linear']
     assert plot_curves([plain()], ['loss']).axes[0].get_yscale() == 'linear'
 
 
-def test_phases_are_marked_once_for_runs_that_share_them():
+def boundaries(panel):
+    return [line.get_xdata()[0] for line in panel.get_lines() if line.get_linestyle() == ':']
+
+
+def test_runs_that_share_their_phases_share_a_row_of_names():
     figure = plot_curves([stagewise('a'), stagewise('b')], ['loss', 'mIoU'])
-    assert [text.get_text() for text in figure.axes[0].texts] == ['stem', 'layer1', 'head']
-    for panel in figure.axes:
-        assert [line.get_xdata()[0] for line in panel.get_lines() if line.get_linestyle() == ':'] == [20, 40]
-    assert not figure.axes[1].texts
-    figure = plot_curves([stagewise('a'), stagewise('b', shift=5), plain()], ['mIoU'])
-    assert [line.get_xdata()[0] for line in figure.axes[0].get_lines() if line.get_linestyle() == ':'] == [
-        20, 40, 25, 45]
-    assert len(figure.axes[0].texts) == 6
+    *panels, strip = figure.axes
+    assert [text.get_text() for text in strip.texts] == ['stem', 'layer1', 'head']
+    assert [label.get_text() for label in strip.get_yticklabels()] == ['phase']
+    for panel in panels:
+        assert boundaries(panel) == [20, 40] and not panel.texts
+
+
+def test_names_of_phases_never_overlap():
+    long = [f'a_very_long_name_of_a_phase.layer{i}' for i in range(6)]
+    other = Run('other', [Record(15 * (i + 1), 'train', name, dict(loss=1.)) for i, name in enumerate(long)])
+    tiny = Run('tiny', [Record(i + 1 if i < 5 else 90, 'train', name, dict(loss=1.)) for i, name in enumerate(long)])
+    figure = plot_curves([stagewise('a'), other, tiny, plain()], ['loss'])
+    panel, strip = figure.axes
+    assert boundaries(panel) == [20, 40, 15, 30, 45, 60, 75, 1, 2, 3, 4, 5]
+    assert [label.get_text() for label in strip.get_yticklabels()] == ['a', 'other', 'tiny']
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in strip.texts]
+    assert len(boxes) == 15
+    assert not [(one, two) for i, one in enumerate(boxes) for two in boxes[i + 1:] if one.overlaps(two)]
+    assert [text.get_text() for text in strip.texts][3:] == [
+        *(f'layer{i}' for i in range(6)), '1', '2', '3', '4', '5', long[5]]
 
 
 @pytest.mark.parametrize('legend, expected', [(['x', 'y'], [['x', 'y'], ['x', 'y']]),
