@@ -64,6 +64,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=['skd_mm', 'skd_mm.*']),
+    package_data={'skd_mm.analysis.report': ['templates/*']},
     python_requires='>=3.10',
     # Neither OpenMMLab's packages nor torch: see requirements/mminstall.txt, mminstall_original.txt and cpu.txt.
     install_requires=parse_requirements('requirements/runtime.txt'),

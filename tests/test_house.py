@@ -34,8 +34,8 @@ ARROWS = {
     'deploy': BASE | {'distillers', 'features', 'tasks'},
     'engine': BASE | {'distillers', 'features', 'schedules', 'datasets', 'evaluation', 'models', 'tasks'},
     'config': BASE | {'distillers', 'engine', 'losses', 'schedules', 'tasks'},
-    'analysis': BASE | {'config', 'datasets', 'distillers', 'engine', 'features', 'losses', 'schedules', 'synthetic',
-                        'tasks'},
+    'analysis': BASE | {'config', 'datasets', 'deploy', 'distillers', 'engine', 'evaluation', 'features', 'losses',
+                        'schedules', 'synthetic', 'tasks'},
 }
 """The rooms of the package, and those that each may import from."""
 

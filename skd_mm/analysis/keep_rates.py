@@ -31,12 +31,12 @@ def keep_rates(span: Span) -> dict[str, dict[int, float]]:
             for spot, epochs in logged.items()}
 
 
-def plot_keep_rates(run: Run, out: str | Path) -> Figure | None:
+def plot_keep_rates(run: Run, out: str | Path | None = None) -> Figure | None:
     """Draw the keep rates of a run's last routed phase, one row per spot and one column per epoch.
 
     Args:
         run: The run.
-        out: The image file to write.
+        out: The image file to write; None (the default) writes none.
 
     Returns:
         The figure; None, and no file, if no router has logged anything.
@@ -56,6 +56,7 @@ def plot_keep_rates(run: Run, out: str | Path) -> Figure | None:
     axes.set_xlabel('epoch of the run')
     axes.set_title(f'{run.name}: share of the samples that are distilled, by spot (mean over the epochs)', fontsize=10)
     figure.colorbar(image, ax=axes)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=150)
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out, dpi=150)
     return figure

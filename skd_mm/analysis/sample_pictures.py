@@ -26,7 +26,7 @@ def draw_sample(sample: Mapping[str, Any], metainfo: Mapping[str, Any], title: s
     Returns:
         The picture, ``[height, width, 3]`` uint8 in BGR.
     """
-    image, data = _image(sample), sample['data_samples']
+    image, data = sample_image(sample), sample['data_samples']
     panels = [image]
     names: list[str] = []
     colours: list[Sequence[int]] = []
@@ -43,8 +43,15 @@ def draw_sample(sample: Mapping[str, Any], metainfo: Mapping[str, Any], title: s
     return np.vstack([_draw_texts([title], [WHITE], width), body, _draw_texts(names, colours, width)])
 
 
-def _image(sample: Mapping[str, Any]) -> np.ndarray:
-    """Return the image of a sample, ``[H, W, 3]`` uint8 in BGR."""
+def sample_image(sample: Mapping[str, Any]) -> np.ndarray:
+    """Return the image of a sample as the pipeline leaves it.
+
+    Args:
+        sample: An item of a data set: ``inputs`` ``[C, H, W]`` and ``data_samples``.
+
+    Returns:
+        ``[H, W, 3]`` uint8 in BGR.
+    """
     image = sample['inputs'].detach().cpu().numpy().transpose(1, 2, 0)
     if image.dtype != np.uint8:  # normalised in the pipeline
         low, high = float(image.min()), float(image.max())
