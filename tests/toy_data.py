@@ -1,4 +1,4 @@
-"""Every data set of the shipped configs, in its own layout and with its own names; only the images are drawn."""
+"""Small data and networks for shipped configs: every data set in its own layout, with drawn images."""
 
 import os
 import pickle
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 
 # One percent of a segmentation data set and ten percent of a classification one are a batch of the shipped configs.
 SCENES = 100
@@ -21,6 +22,8 @@ def write_data_sets(root: Path) -> None:
     scenes.parent.mkdir(parents=True)
     scenes.symlink_to(data / 'camvid')
     _write_cityscapes(data / 'cityscapes', rng)
+    _write_ade20k(data / 'ade/ADEChallengeData2016', rng)
+    _write_pascal(data / 'VOCdevkit', rng)
     for split in ('train', 'val'):
         for name in ('imagenette2', 'imagewoof2'):
             _write_classes(data / name / split, rng, classes=10, side=64)
@@ -61,6 +64,23 @@ def _write_cityscapes(root: Path, rng: np.random.Generator) -> None:
         _linked(root / f'gtFine/{split}/city', _labels(rng, 512, 1024, 19), count, '_gtFine_labelTrainIds.png')
 
 
+def _write_ade20k(root: Path, rng: np.random.Generator) -> None:
+    for split in ('training', 'validation'):
+        _linked(root / f'images/{split}', _image(rng, 512, 512), 16, '.jpg')
+        _linked(root / f'annotations/{split}', _labels(rng, 512, 512, 151), 16)
+
+
+def _write_pascal(root: Path, rng: np.random.Generator) -> None:
+    for year, lists, classes in (('VOC2012', 'Segmentation', 21), ('VOC2010', 'SegmentationContext', 60)):
+        images = _linked(root / year / 'JPEGImages', _image(rng, 512, 512), 16, '.jpg')
+        for folder in ('Class', 'ClassAug') if year == 'VOC2012' else ('ClassContext', ):
+            _linked(root / year / f'Segmentation{folder}', _labels(rng, 512, 512, classes), 16)
+        (root / year / 'ImageSets' / lists).mkdir(parents=True)
+        for split in ('train', 'aug', 'val'):
+            text = ''.join(f'{path.stem}\n' for path in images)
+            (root / year / 'ImageSets' / lists / f'{split}.txt').write_text(text)
+
+
 def _write_classes(root: Path, rng: np.random.Generator, classes: int, side: int, count: int = PER_CLASS) -> None:
     for k in range(classes):
         _linked(root / f'n{k:08d}', _image(rng, side, side), count)
@@ -81,3 +101,24 @@ def _write_cifar(root: Path, rng: np.random.Generator) -> None:
         for name in ('batches.meta', 'meta'):
             names = [f'class{k}' for k in range(classes)]
             (root / folder / name).write_bytes(pickle.dumps(dict(label_names=names, fine_label_names=names)))
+
+
+def thin_network(cfg):
+    """Narrow a network of a shipped config in place: a model's config, or one that names a config."""
+    source = str(cfg.get('cfg'))
+    if 'unet-' in source:
+        cfg['options'] = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
+        return
+    expansion = 4 if 'r101' in source or cfg.get('backbone', {}).get('depth') == 101 else 1
+    changes = {'pretrained': None, 'decode_head.channels': 8, 'auxiliary_head.channels': 8}
+    if 'mobilenet' in source:
+        changes |= {'backbone.widen_factor': 0.25, 'decode_head.in_channels': 80, 'auxiliary_head.in_channels': 24}
+    else:
+        changes |= {'backbone.base_channels': 8, 'backbone.stem_channels': 8,
+                    'decode_head.in_channels': 64 * expansion, 'auxiliary_head.in_channels': 32 * expansion}
+    if 'cfg' in cfg:
+        cfg['options'] = {**(cfg.get('options') or {}), **{f'model.{key}': value for key, value in changes.items()}}
+    else:
+        thin = Config(dict(model=cfg))
+        thin.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
+        cfg.update(thin.model)

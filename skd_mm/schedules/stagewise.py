@@ -5,8 +5,8 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
-from .outline import StageOutline, names_of
-from .phase import Phase
+from .outline import StageOutline, names_of, spots_of
+from .phase import Phase, check_names
 from .recipe import Recipe
 
 
@@ -21,24 +21,40 @@ class Stagewise(Recipe):
     Args:
         head: Attributes of the last phase that differ, for example ``dict(train=['decode_head.conv_seg'])``. By
             default, it trains everything after the last spot.
+        head_spots: Spots of the last phase alone, names or a dict of names and weights: they get no phase of their own
+            and are active next to the ground truth. A stage that has no other spots is trained in the next phase.
+            Defaults to none.
         **kwargs: As for :class:`Recipe`.
+
+    Raises:
+        ValueError: ``head_spots`` names a spot that does not exist.
 
     Example:
         >>> schedule = dict(type='Stagewise', phase_epochs=50, fraction=0.1)
+        >>> then_all = dict(type='Stagewise', phase_epochs=50, head_spots=['cwd'], head=dict(train=['all']))
     """
 
-    def __init__(self, head: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, head: Mapping[str, Any] | None = None,
+                 head_spots: Sequence[str] | Mapping[str, float] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.head_spots = head_spots
         if head:
             self.overrides['task_head'] = {**self.overrides.get('task_head', {}), **head}
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """Return one phase per stage."""
-        if len(stages) < 2:
+        check_names('spot', list(self.head_spots), spots_of(stages), f'{self.where}, `head_spots`')
+        phases, waiting = [], []
+        for stage in stages[:-1]:
+            own = {name: weight for name, weight in stage.weights.items() if name not in self.head_spots}
+            waiting.append(stage.name)
+            if own:
+                phases.append(self.phase(stage.name, waiting, spots=own))
+                waiting = []
+        if not phases:
             raise ValueError(f'{self.where}: the model has no spots to walk along; name them in `model.spots`')
         head = stages[-1].name
-        return [*(self.phase(stage.name, [stage.name], spots=stage.weights) for stage in stages[:-1]),
-                self.phase(head, [head], task=1.0)]
+        return [*phases, self.phase(head, [*waiting, head], spots=self.head_spots, task=1.0)]
 
 
 @RECIPES.register_module()

@@ -1,7 +1,7 @@
 """Every shipped config can start: ``--dry-run`` with each data set in its own layout, and random weights.
 
-Four configs in every run, those that differ in method, data set or network with the slow tests, and all of them (ten
-minutes) with ``SKD_MM_ALL_CONFIGS=1``. The widths of the U-Nets and of the PSPNets are cut, nothing else.
+Four configs in every run, those that differ in method, data set or network with the slow tests, and all of them (half
+an hour) with ``SKD_MM_ALL_CONFIGS=1``. Networks for segmentation are narrow; nothing else differs.
 """
 
 import logging
@@ -13,7 +13,7 @@ import pytest
 from mmengine.config import Config
 
 from skd_mm.config import load_config
-from tests.toy_data import write_data_sets
+from tests.toy_data import thin_network, write_data_sets
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Students are networks with data, to be named by others; a study is a list of runs.
@@ -32,16 +32,26 @@ def features(name):
     return {(folder, method), (folder, data), *networks}
 
 
+def segmentation():
+    """Each method once, each data set and each student; tests/test_segmentation_configs.py builds all pairs."""
+    unet = 'unet-r34-w25_unet-r10-w25_1xb8-150e_camvid-160x224'
+    large = {'kd': 'voc12aug/kd_deeplabv3-r101_deeplabv3-mobilenet-v2_4xb4-40k_voc12aug-512x512',
+             'dist': 'ade20k/dist_pspnet-r101_pspnet-r18_4xb4-80k_ade20k-512x512',
+             'ifvd': 'context59/ifvd_pspnet-r101_pspnet-r18_4xb4-80k_context59-480x480',
+             'mgd': 'cityscapes/mgd_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024',
+             'skds': 'camvid/skds_deeplabv3-r101_pspnet-r18_4xb4-40k_camvid-360x360'}
+    methods = sorted({Path(name).stem.partition('_')[0] for name in NAMES if name.startswith('segmentation')})
+    return [f'segmentation/{large.get(method, f"camvid/{method}_{unet}")}.py' for method in methods]
+
+
 def cover():
     """The first configs that have something no other before them has."""
     seen, chosen = set(), []
     for name in NAMES:
-        # DeepLabV3 on ResNet-101 takes a minute to count; the same methods have configs for PSPNet, which is thinned.
-        # CIRKD's queues have the width of the whole network.
-        if not any(word in name for word in ('deeplabv3', 'cirkd')) and not features(name) <= seen:
+        if not name.startswith('segmentation') and not features(name) <= seen:
             seen |= features(name)
             chosen.append(name)
-    return chosen
+    return chosen + segmentation()
 
 
 @pytest.fixture(scope='session')
@@ -71,34 +81,21 @@ def dry_run(toy_world, tmp_path, monkeypatch, tool, capsys):
 
 def without_files(cfg):
     """The config with random weights, thin networks, and a CIFAR that need not be the official release."""
+    if cfg.model.get('pretrained'):
+        thin_network(cfg.model)
     for role in ('teacher', 'student'):
         network = cfg.model.get(role)
         if network is None:
             continue
         if not str(network.get('checkpoint')).startswith('prelude/'):
             network.checkpoint = None
-        if 'unet-' in str(network.get('cfg')):
-            network.options = {'model.backbone.width': 0.125, 'model.decode_head.width': 0.125}
-        if 'pspnet' in str(network.get('cfg')) or network.get('pretrained'):
-            thin_pspnet(network)
+        if network.get('pretrained') or any(word in str(network.get('cfg')) for word in ('unet-', '-d8', 'deeplabv3')):
+            thin_network(network)
     for split in ('train', 'val', 'test'):
         dataset = cfg.get(f'{split}_dataloader', {}).get('dataset', {})
         if 'CIFAR' in str(dataset.get('type')):
             dataset.check_md5 = False
     return cfg
-
-
-def thin_pspnet(network):
-    expansion = 4 if 'r101' in str(network.get('cfg')) else 1
-    options = {'pretrained': None, 'backbone.base_channels': 8, 'backbone.stem_channels': 8,
-               'decode_head.in_channels': 64 * expansion, 'decode_head.channels': 8,
-               'auxiliary_head.in_channels': 32 * expansion, 'auxiliary_head.channels': 8}
-    if 'cfg' in network:
-        network.options = {f'model.{key}': value for key, value in options.items()}
-    else:
-        thin = Config(dict(model=network))
-        thin.merge_from_dict({f'model.{key}': value for key, value in options.items()})
-        network.update(thin.model)
 
 
 @pytest.mark.parametrize('name', FAST)
@@ -120,5 +117,7 @@ def test_the_others_can_start(dry_run, name):
 @pytest.mark.slow
 def test_all_schedules_are_followed_by_the_model_zoos_own_tools():
     for name in NAMES:
+        if name.startswith('segmentation'):
+            continue  # tests/test_segmentation_configs.py has them
         cfg = Config.fromfile(CONFIGS / name)
         assert 'schedule' not in cfg or cfg.train_cfg.type == 'skd_mm.PhaseLoop', name

@@ -36,6 +36,22 @@ def test_without_spots_there_is_nothing_to_walk_along():
         Stagewise(phase_epochs=1).phases(['task_head'])
 
 
+def test_spots_of_the_last_phase_alone():
+    stages = [dict(name='layer1', spots=('layer1', )), dict(name='layer2', spots=('dist', )),
+              dict(name='layer3', spots=('layer3', 'other')), dict(name='logits', spots=('cwd', )),
+              dict(name='task_head')]
+    recipe = Stagewise(phase_epochs=1, head_spots={'cwd': 3, 'other': 1, 'dist': 1})
+    assert facts(recipe, stages) == [
+        ('layer1', ['layer1'], {'layer1': 1}, 0), ('layer3', ['layer2', 'layer3'], {'layer3': 1}, 0),
+        ('task_head', ['logits', 'task_head'], {'cwd': 3, 'other': 1, 'dist': 1}, 1)]
+    recipe = Stagewise(phase_epochs=1, head_spots=['cwd'], head=dict(train=['all']))
+    assert facts(recipe, stages)[-1] == ('task_head', ['all'], {'cwd': 1}, 1)
+    with pytest.raises(ValueError, match=r"`head_spots`.*'cdw'.*'cwd'"):
+        facts(Stagewise(phase_epochs=1, head_spots=['cdw']), stages)
+    with pytest.raises(ValueError, match='no spots to walk along'):
+        facts(Stagewise(phase_epochs=1, head_spots=['cwd']), stages[-2:])
+
+
 def facts(recipe, stages):
     return [(phase.name, phase.train, phase.spots, phase.task) for phase in recipe.phases(stages)]
 

@@ -1,0 +1,2 @@
+_base_ = ['../../_base_/pairs/deeplabv3-r101_deeplabv3-r18_4xb4-40k_ade20k.py', '../../_base_/distillers/seg_ifvd.py']
+model = dict(spots=_base_.distiller.spots)

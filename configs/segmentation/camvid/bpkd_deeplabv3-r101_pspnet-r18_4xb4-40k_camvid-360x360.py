@@ -1,0 +1,2 @@
+_base_ = ['../../_base_/pairs/deeplabv3-r101_pspnet-r18_4xb4-40k_camvid.py', '../../_base_/distillers/seg_bpkd.py']
+model = dict(spots=_base_.distiller.spots)

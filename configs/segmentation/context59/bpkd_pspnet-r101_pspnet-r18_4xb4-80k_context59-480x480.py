@@ -1,0 +1,2 @@
+_base_ = ['../../_base_/pairs/pspnet-r101_pspnet-r18_4xb4-80k_context59.py', '../../_base_/distillers/seg_bpkd.py']
+model = dict(spots=_base_.distiller.spots)

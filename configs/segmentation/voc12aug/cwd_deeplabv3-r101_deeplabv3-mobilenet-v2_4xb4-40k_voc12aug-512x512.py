@@ -1,0 +1,2 @@
+_base_ = ['../../_base_/pairs/deeplabv3-r101_deeplabv3-mobilenet-v2_4xb4-40k_voc12aug.py', '../../_base_/distillers/seg_cwd.py']
+model = dict(spots=_base_.distiller.spots)
