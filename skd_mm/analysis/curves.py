@@ -178,9 +178,11 @@ def _draw_phases(strip: Axes, panels: Sequence[Axes], rows: Sequence[_PhaseRow])
 
 
 def _fitting(name: str, number: int, points: float) -> str:
-    """Return the longest form of a phase's name that fits: the name, its last part, or the phase's number."""
-    for text in (name, name.rpartition('.')[2]):
-        if 0.6 * FONT * len(text) <= points:
+    """Return the longest form of a phase's name that fits: the name, its last parts, or the phase's number."""
+    parts = name.split('.')
+    for start in range(len(parts)):
+        text = '.'.join(parts[start:])
+        if 0.6 * FONT * len(text) <= points and not text.isdigit():
             return text
     return str(number)
 

@@ -69,6 +69,10 @@ def test_names_of_phases_never_overlap():
     boxes = [text.get_window_extent() for text in strip.texts]
     assert len(boxes) == 15
     assert not [(one, two) for i, one in enumerate(boxes) for two in boxes[i + 1:] if one.overlaps(two)]
+    numbers = Run('x', [Record(100 * (i + 1), 'train', f'decode_head.of_a_long_name.blocks.{i}', dict(loss=1.))
+                        for i in range(9)])
+    assert [text.get_text() for text in plot_curves([numbers], ['loss']).axes[1].texts] == [
+        f'blocks.{i}' for i in range(9)]
     assert [text.get_text() for text in strip.texts][3:] == [
         *(f'layer{i}' for i in range(6)), '1', '2', '3', '4', '5', long[5]]
 

@@ -20,6 +20,7 @@ class Table:
         note: Text below the table.
         left: Number of columns that are text.
         title: Text above the table.
+        dots: Whether rows are methods and have a dot in the method's colour.
     """
 
     columns: Sequence[str]
@@ -27,6 +28,7 @@ class Table:
     note: str = ''
     left: int = 1
     title: str = ''
+    dots: bool = False
     kind: str = 'table'
 
 

@@ -83,7 +83,7 @@ def to_svg(figure: Figure) -> bytes:
 def scatter(panels: Mapping[str, Sequence[Point]], y_label: str, colours: Mapping[str, str]) -> bytes:
     """Draw results against costs, a panel for each kind of cost.
 
-    Small dots are runs, large ones the mean of a method, which has its name next to it.
+    Small dots are runs, large ones the mean of a method.
 
     Args:
         panels: Label of the horizontal axis, and the runs.
@@ -101,14 +101,16 @@ def scatter(panels: Mapping[str, Sequence[Point]], y_label: str, colours: Mappin
                 x, y = own.mean(0)
                 if len(own) > 1:
                     axes.scatter(*own.T, s=14, color=colours[method], alpha=0.4, linewidths=0)
-                axes.scatter(x, y, s=64, color=colours[method], edgecolors='white', zorder=3)
-                axes.annotate(method, (x, y), xytext=(7, 5), textcoords='offset points', color=colours[method])
+                axes.scatter(x, y, s=64, color=colours[method], edgecolors='white', zorder=3, label=method)
             xs = [point.x for point in points]
             if min(xs) > 0 and max(xs) / min(xs) > 10:
                 axes.set_xscale('log')
-            axes.margins(x=0.22, y=0.16)
+            axes.margins(x=0.12, y=0.12)
             axes.set_xlabel(label)
             axes.set_ylabel(y_label)
+        handles = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(),
+                                                                                  strict=True)}
+        figure.legend(list(handles.values()), list(handles), loc='outside upper center', ncols=6, frameon=False)
         return to_svg(figure)
 
 
@@ -213,7 +215,8 @@ def spot_losses(run: Run, colour: str) -> bytes | None:
                 axes.plot(*zip(*points, strict=True), marker='o', markersize=2.5, linewidth=1, label=spot, **style)
             axes.set_title(span.name or run.name, fontsize=8)
             axes.tick_params(labelsize=7)
-            if all(value > 0 for points in curves.values() for _, value in points):
+            values = [value for points in curves.values() for _, value in points]
+            if min(values) > 0 and max(values) / min(values) > 5:
                 axes.set_yscale('log')
             if len(curves) > 1:
                 axes.legend(fontsize=5, frameon=False)

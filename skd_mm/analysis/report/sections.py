@@ -56,7 +56,7 @@ def results(report: Report) -> Section:
     note = (f'The {report.split} column has the best checkpoint, as a study measured it, or else as measured for this '
             f'page on {report.tested_images} images. GMACs are those of one image; training TFLOPs are counted without '
             'a feature cache and without validation; minutes are those of the training iterations alone.')
-    section.blocks.append(_without_empty(Table(columns, rows, note)))
+    section.blocks.append(_without_empty(Table(columns, rows, note, dots=True)))
     return section
 
 
@@ -104,19 +104,18 @@ def classes(report: Report) -> Section:
     """Return values of each class, students next to teacher and baseline."""
     section = Section('Classes', 'classes')
     view = report.view
+    measured = f'Measured for this page on {report.tested_images} images of the {report.split} split.'
     if isinstance(view, Segmentations):
         panels: dict[str, Any] = {
             'IoU, %': {name: scores.iou for name, scores in view.scores.items()},
             'boundary IoU, %': {name: scores.boundary for name, scores in view.scores.items()}}
         rows = [[name, f'{means["mIoU"]:.2f}', f'{means["boundary"]:.2f}'] for name, means in view.means().items()]
-        table = Table(['run', 'mIoU', 'mean boundary IoU'], rows,
-                      f'Measured for this page on {report.tested_images} images of the {report.split} split.')
+        table = Table(['run', 'mIoU', 'mean boundary IoU'], rows, measured, dots=True)
         caption = 'IoU and boundary IoU (Cheng et al., 2021, with a width of 2 % of the diagonal) of each class.'
     elif isinstance(view, Classifications):
         panels = {'accuracy, %': view.per_class()}
         rows = [[name, f'{value:.2f}'] for name, value in view.accuracies().items()]
-        table = Table(['run', 'top-1 accuracy'], rows, f'Measured for this page on {report.tested_images} images of '
-                      f'the {report.split} split.')
+        table = Table(['run', 'top-1 accuracy'], rows, measured, dots=True)
         caption = 'Accuracy of each class.'
     else:
         return section
@@ -175,7 +174,8 @@ def phases(report: Report) -> Section:
             first = [f'{phase.trainable:,}', f'{phase.iterations:,}', f'{phase.flops / TERA:,.4g}',
                      f'{phase.flops_cached / TERA:,.4g}'] if phase else ['', '', '', '']
             last = [f'{row["seconds"]:.1f}', *_best(row['metrics'])] if row else ['', '', '']
-            rows.append([name or 'training', *first, *last])
+            ordinary = 'schedule' not in run.cfg
+            rows.append(['training' if ordinary or not name else name, *first, *last])
         if rows:
             section.blocks.append(_without_empty(Table(columns, rows, title=run.method)))
     if section.blocks:
@@ -258,4 +258,4 @@ def _without_empty(table: Table) -> Table:
     """Return a table without the columns that are empty in all rows."""
     kept = [i for i in range(len(table.columns)) if any(row[i] for row in table.rows)]
     return Table([table.columns[i] for i in kept], [[row[i] for i in kept] for row in table.rows], table.note,
-                 title=table.title)
+                 title=table.title, dots=table.dots)
