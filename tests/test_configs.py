@@ -15,11 +15,11 @@ from skd_mm.registry import RECIPES, build
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # tests/tools/test_demo.py looks at the demo's, test_sakd_configs.py at the grid of SAKD's, test_lwkd_configs.py at
 # LW-KD's, test_segmentation_configs.py at those of segmentation methods, test_quantisation_configs.py at those of
-# quantisation, test_studies.py at study files,
-# integration/test_zoo.py at the examples.
+# quantisation, test_detection_configs.py at detectors, test_studies.py at study files, integration/test_zoo.py at the
+# examples.
+OTHERS = {'_base_', 'demo', 'detection', 'examples', 'lwkd', 'quantisation', 'sakd', 'segmentation', 'studies'}
 NAMES = sorted(str(path) for path in (path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
-               if not {'_base_', 'demo', 'examples', 'lwkd', 'quantisation', 'sakd', 'segmentation', 'studies'}
-               & {*path.parts})
+               if not OTHERS & {*path.parts})
 DISTILLED = [name for name in NAMES if name.split('/')[0] not in ('teachers', 'students')]
 PLAIN = [name for name in NAMES if name not in DISTILLED]
 METHODS = {  # recipe, and how many spots its arguments name

@@ -12,10 +12,12 @@ from .distributed import patch_cpu_distributed
 from .imports import patch_messages, patch_torchvision
 from .mmcv_ops import patch_mmcv_ops
 from .packages import INSTALL, INSTALL_DETECTION, LINES, installed_line, patch_package_names
+from .placeholders import patch_imgaug
 
 __all__ = [
     'INSTALL', 'INSTALL_DETECTION', 'LINES', 'apply', 'installed_line', 'patch_checkpoint_loading',
-    'patch_cpu_distributed', 'patch_messages', 'patch_mmcv_ops', 'patch_package_names', 'patch_torchvision'
+    'patch_cpu_distributed', 'patch_imgaug', 'patch_messages', 'patch_mmcv_ops', 'patch_package_names',
+    'patch_torchvision'
 ]
 
 
@@ -28,8 +30,11 @@ def apply() -> None:
     line = installed_line()
     patch_messages()
     patch_torchvision()
-    if line == 'original' or find_spec('mmdet') is not None:
+    detection = find_spec('mmdet') is not None
+    if line == 'original' or detection:
         patch_mmcv_ops()
+    if detection:
+        patch_imgaug()
     patch_package_names()
     patch_checkpoint_loading()
     patch_cpu_distributed()

@@ -16,12 +16,13 @@ def patch_messages() -> None:
 
     The maintained mmsegmentation and mmpretrain report a missing OneDL client as a debug message without a logger,
     which ``print_log`` prints whatever its level. mmcv-lite warns that it lacks a compiled operator, and mmsegmentation
-    that its visualization hook draws nothing, which is its default.
+    that its visualization hook draws nothing, which is its default. mmdetection warns that it lacks a second
+    implementation of COCO's metric.
     """
     import mmengine
     from mmengine import logging as mmengine_logging
 
-    for message in ('Fail to import ``MultiScaleDeformableAttention``', 'The draw is False'):
+    for message in ('Fail to import ``MultiScaleDeformableAttention``', 'The draw is False', 'faster_coco_eval is not'):
         warnings.filterwarnings('ignore', message, UserWarning)
     print_log = mmengine_logging.print_log
     if hasattr(print_log, '__wrapped__'):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from skd_mm import compat
 from skd_mm.compat import torch_ops
-from skd_mm.compat.mmcv_ops import MissingOpsFinder
+from skd_mm.compat.placeholders import PlaceholderFinder
 
 LINE = compat.installed_line()
 
@@ -21,7 +21,7 @@ LINE = compat.installed_line()
 @pytest.fixture
 def no_compiled_ops(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
-    monkeypatch.setattr(sys, 'meta_path', [f for f in sys.meta_path if not isinstance(f, MissingOpsFinder)])
+    monkeypatch.setattr(sys, 'meta_path', [f for f in sys.meta_path if not isinstance(f, PlaceholderFinder)])
     yield
     sys.modules.pop('mmcv._ext', None)
 
@@ -32,13 +32,26 @@ def test_a_compiled_operator_says_why_it_is_not_there(no_compiled_ops):
         pytest.skip('this mmcv has its compiled operators')
     compat.patch_mmcv_ops()
     compat.patch_mmcv_ops()
-    assert sum(isinstance(finder, MissingOpsFinder) for finder in sys.meta_path) == 1
+    assert sum(isinstance(finder, PlaceholderFinder) for finder in sys.meta_path) == 1
     ext = importlib.import_module('mmcv._ext')
     assert load_ext('_ext', ['nms', 'roi_align_forward']) is ext
     with pytest.raises(RuntimeError, match=r"'softnms' is not available: (.|\n)*\n  mim install (onedl-)?mmcv=="):
         ext.softnms(None, iou_threshold=0.5)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module('mmcv._ext_of_another_name')
+
+
+def test_imgaug_is_imported_and_cannot_be_used(no_compiled_ops):
+    if importlib.util.find_spec('imgaug') is not None:
+        pytest.skip('imgaug is installed')
+    compat.patch_imgaug()
+    import imgaug.augmenters
+    from imgaug.augmentables.lines import LineString
+    for use in (imgaug.augmenters.Sometimes, LineString):
+        with pytest.raises(ImportError, match='is not installed: pip install imaug'):
+            use([])
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'imgaug']:
+        del sys.modules[name]
 
 
 def test_compiled_operators_are_preferred_where_they_are(no_compiled_ops):

@@ -16,9 +16,11 @@ from skd_mm.config import load_config
 from tests.toy_data import thin_network, write_data_sets
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-# Students are networks with data, to be named by others; a study is a list of runs.
+# Students are networks with data, to be named by others; a study is a list of runs. test_detection_configs.py trains
+# detectors.
 NAMES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py')
-               if not {'_base_', 'students', 'studies'} & {*path.parts} and path != CONFIGS / 'demo/student.py')
+               if not {'_base_', 'detection', 'students', 'studies'} & {*path.parts}
+               and path != CONFIGS / 'demo/student.py')
 FAST = ['demo/no_teacher.py', 'lwkd/cifar100/lwkd_resnet20_1xb64-240e_cifar100.py',
         'lwkd/wine/lwkd_mlp_1xb16-100e_wine.py', 'teachers/resnet20_1xb64-240e_cifar100.py']
 

@@ -1,4 +1,4 @@
-"""Image and label of a scene in progress, and how shapes are painted on both."""
+"""Image, label and objects of a scene in progress, and how shapes are painted on all of them."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """Oversampled image and label of a scene.
+    """Oversampled image, label and objects of a scene.
 
     Args:
         street: Geometry of the scene.
@@ -22,6 +22,9 @@ class Canvas:
     Attributes:
         image: ``[height, width, 3]`` float32, RGB, 0-255.
         label: ``[height, width]`` uint8.
+        instances: ``[height, width]`` uint16, the number of the object that each pixel belongs to; 0 for the
+            background.
+        instance: Number of the object that is being painted; 0 for the background.
         air: Colour of the haze, that of the sky at the horizon.
     """
 
@@ -30,6 +33,8 @@ class Canvas:
         self.sampler = sampler
         self.image = np.zeros((*street.shape, 3), np.float32)
         self.label = np.full(street.shape, Label.UNLABELLED, np.uint8)
+        self.instances = np.zeros(street.shape, np.uint16)
+        self.instance = 0
         self.air: Colour = np.zeros(3, np.float32)
 
     def fill(self, mask: np.ndarray, label: Label, surface: np.ndarray, depth: float | np.ndarray,
@@ -47,6 +52,7 @@ class Canvas:
         clear = np.exp(np.float32(-self.street.haze) * distances)
         self.image[at][mask] = self.air + (surface[mask] - self.air) * np.reshape(clear, (-1, 1))
         self.label[at][mask] = label
+        self.instances[at][mask] = self.instance
 
     def stroke(self, draw: Callable[[np.ndarray], object], label: Label, colour: Colour, depth: float,
                shade: float = 0.0) -> None:
@@ -72,6 +78,7 @@ class Canvas:
         surface = self.air + (colour * light + grain - self.air) * clear
         self.image[at][inside] = surface[inside]
         self.label[at][inside] = label
+        self.instances[at][inside] = self.instance
 
     def polygon(self, points: Sequence[Point], label: Label, colour: Colour, depth: float, shade: float = 0.0) -> None:
         """Paint a polygon; see :meth:`stroke` for the arguments."""

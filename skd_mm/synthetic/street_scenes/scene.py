@@ -24,6 +24,21 @@ def street_scene(size: tuple[int, int] = (96, 128), seed: int | tuple[int, ...] 
     Returns:
         The image, ``[H, W, 3]`` uint8 in RGB, and the label, ``[H, W]`` uint8: CamVid's ids, 11 for clutter.
     """
+    return street_scene_with_objects(size, seed)[:2]
+
+
+def street_scene_with_objects(size: tuple[int, int] = (96, 128),
+                              seed: int | tuple[int, ...] = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw one scene, and mark its objects.
+
+    Args:
+        size: Height H and width W of the image. Defaults to (96, 128).
+        seed: Seed of the scene. Defaults to 0.
+
+    Returns:
+        The image and the label of :func:`street_scene`, and the number of the object at each pixel, ``[H, W]`` uint16;
+        0 for the background. A sign and its pole have the same number.
+    """
     sampler = Sampler(np.random.default_rng(seed))
     canvas = Canvas(Street.sample(size, sampler), sampler)
     draw_background(canvas)
@@ -78,5 +93,6 @@ def draw_objects(canvas: Canvas) -> None:
             # uniform in 1 / depth, so that the image shows as many near objects as distant ones
             depth = 1 / sampler.uniform(1 / min(60, street.end), 1 / group.nearest)
             placed.append((depth, sampler.uniform(low, high), group.draw))
-    for depth, across, draw in sorted(placed, key=lambda item: -item[0]):
+    for number, (depth, across, draw) in enumerate(sorted(placed, key=lambda item: -item[0]), start=1):
+        canvas.instance = number
         draw(canvas, depth, across)

@@ -11,11 +11,15 @@ import numpy as np
 
 from skd_mm.utils import atomic_folder
 
-from .scene import street_scene
+from .boxes import Box, coco_annotations, object_boxes
+from .scene import street_scene_with_objects
 
 SPLITS = ('train', 'val', 'test')
 MARKER = 'street_scenes.json'
 """File that marks a complete data set and records how it was generated."""
+
+ANNOTATIONS = 'annotations'
+"""Folder of the bounding boxes."""
 
 _VERSION = 1  # increase it with any change to the images, so that existing data sets are generated again
 
@@ -25,7 +29,8 @@ def make_street_scenes(root: str | os.PathLike,
                        val: int = 24,
                        test: int = 48,
                        size: tuple[int, int] = (96, 128),
-                       seed: int = 0) -> Path:
+                       seed: int = 0,
+                       boxes: bool = False) -> Path:
     """Generate a data set of street scenes that ``CamVidDataset`` reads.
 
     ``root`` is created atomically. An existing data set is kept if it is complete and was generated with the same
@@ -39,6 +44,8 @@ def make_street_scenes(root: str | os.PathLike,
         test: Number of test images. Defaults to 48.
         size: Height and width of the images. Defaults to (96, 128).
         seed: Seed of all scenes. Defaults to 0.
+        boxes: Also write the bounding boxes of cars, pedestrians, bicyclists and signs, in COCO's format, as
+            ``annotations/{train,val,test}.json``. Defaults to False.
 
     Returns:
         ``root``.
@@ -55,26 +62,36 @@ def make_street_scenes(root: str | os.PathLike,
         raise ValueError(f'size must be at least 32 on each side, but is {tuple(size)}')
     root = Path(root)
     settings = {'version': _VERSION, 'counts': counts, 'size': list(size), 'seed': seed}
+    if boxes:
+        settings['boxes'] = True
     if _is_complete(root, settings):
         return root
     _check_replaceable(root)
     with atomic_folder(root) as tmp:
         for split_index, (split, count) in enumerate(counts.items()):
-            _write_split(tmp, split, count, size, (seed, split_index))
+            scenes = _write_split(tmp, split, count, size, (seed, split_index))
+            if boxes:
+                (tmp / ANNOTATIONS).mkdir(exist_ok=True)
+                (tmp / ANNOTATIONS / f'{split}.json').write_text(json.dumps(coco_annotations(scenes, size)) + '\n')
         (tmp / MARKER).write_text(json.dumps(settings) + '\n')
         if root.exists():
             shutil.rmtree(root)
     return root
 
 
-def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed: tuple[int, ...]) -> None:
+def _write_split(root: Path, split: str, count: int, size: tuple[int, int],
+                 seed: tuple[int, ...]) -> list[tuple[str, list[Box]]]:
+    """Write the images and labels of a split, and return the file names and boxes."""
+    scenes = []
     images, labels = root / split, root / f'{split}annot'
     images.mkdir()
     labels.mkdir()
     for i in range(count):
-        image, label = street_scene(size, (*seed, i))
+        image, label, instances = street_scene_with_objects(size, (*seed, i))
         _write(images / _file_name(i), image[..., ::-1])
         _write(labels / _file_name(i), label)
+        scenes.append((_file_name(i), object_boxes(label, instances)))
+    return scenes
 
 
 def _file_name(index: int) -> str:
@@ -94,6 +111,8 @@ def _is_complete(root: Path, settings: dict) -> bool:
         return False
     if recorded != settings:
         return False
+    if settings.get('boxes') and any(not (root / ANNOTATIONS / f'{split}.json').is_file() for split in SPLITS):
+        return False
     for split, count in settings['counts'].items():
         expected = {_file_name(i) for i in range(count)}
         for folder in (root / split, root / f'{split}annot'):
@@ -106,7 +125,8 @@ def _check_replaceable(root: Path) -> None:
     """Raise FileExistsError unless ``root`` is missing, or holds only files of an earlier data set."""
     if not root.is_symlink() and not root.exists():
         return
-    ours = re.compile(rf'({"|".join(SPLITS)})(annot)?(/scene_\d+\.png)?|{re.escape(MARKER)}')
+    ours = re.compile(rf'({"|".join(SPLITS)})(annot)?(/scene_\d+\.png)?|{re.escape(MARKER)}'
+                      rf'|{ANNOTATIONS}(/({"|".join(SPLITS)})\.json)?')
     other = None
     if root.is_symlink() or not root.is_dir():
         other = root

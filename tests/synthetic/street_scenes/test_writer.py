@@ -8,6 +8,8 @@ import pytest
 from skd_mm.datasets import CamVidDataset
 from skd_mm.synthetic import make_street_scenes, street_scene
 from skd_mm.synthetic.street_scenes import writer
+from skd_mm.synthetic.street_scenes.boxes import object_boxes
+from skd_mm.synthetic.street_scenes.scene import street_scene_with_objects
 from skd_mm.synthetic.street_scenes.writer import MARKER
 
 SMALL = dict(train=3, val=1, test=2, size=(32, 48))
@@ -50,7 +52,7 @@ def test_larger_data_set_contains_the_smaller_one(tmp_path):
 
 def test_complete_data_set_is_kept(tmp_path, monkeypatch):
     root = make_street_scenes(tmp_path / 'a', **SMALL)
-    monkeypatch.setattr(writer, 'street_scene', None)
+    monkeypatch.setattr(writer, 'street_scene_with_objects', None)
     make_street_scenes(root, **SMALL)
     with pytest.raises(TypeError):
         make_street_scenes(root, **SMALL, seed=1)
@@ -83,12 +85,36 @@ def test_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
         drawn.append(args)
         if len(drawn) == 3:
             raise KeyboardInterrupt
-        return street_scene(*args)
+        return street_scene_with_objects(*args)
 
-    monkeypatch.setattr(writer, 'street_scene', interrupt_the_third)
+    monkeypatch.setattr(writer, 'street_scene_with_objects', interrupt_the_third)
     with pytest.raises(KeyboardInterrupt):
         make_street_scenes(tmp_path / 'a', **SMALL)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_boxes_are_written_for_coco(tmp_path):
+    root = make_street_scenes(tmp_path / 'a', **SMALL, boxes=True)
+    plain = contents(make_street_scenes(tmp_path / 'b', **SMALL))
+    annotations = {split: json.loads((root / 'annotations' / f'{split}.json').read_text())
+                   for split in ('train', 'val', 'test')}
+    assert {split: len(found['images']) for split, found in annotations.items()} == dict(train=3, val=1, test=2)
+    _, label, instances = street_scene_with_objects((32, 48), (0, 0, 2))
+    found = [(one['category_id'], *one['bbox'], one['area']) for one in annotations['train']['annotations']
+             if one['image_id'] == 2]
+    assert found == object_boxes(label, instances) and found
+    shared = {name: digest for name, digest in contents(root).items() if name in plain and name != MARKER}
+    assert shared == {name: digest for name, digest in plain.items() if name != MARKER}
+
+    def repaired():
+        make_street_scenes(root, **SMALL, boxes=True)
+        return (root / 'annotations' / 'val.json').read_text()
+
+    before = repaired()
+    (root / 'annotations' / 'val.json').unlink()
+    assert repaired() == before
+    make_street_scenes(root, **SMALL)
+    assert not (root / 'annotations').exists()
 
 
 def test_other_files_are_left_alone(tmp_path):
