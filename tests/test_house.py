@@ -31,7 +31,7 @@ ARROWS = {
     'models': BASE | {'losses', 'tasks'},
     'routing': BASE | {'losses', 'connectors'},
     'distillers': BASE | {'features', 'losses', 'connectors', 'routing', 'tasks'},
-    'deploy': BASE | {'distillers', 'features', 'tasks'},
+    'deploy': BASE | {'datasets', 'distillers', 'features', 'tasks'},
     'engine': BASE | {'distillers', 'features', 'schedules', 'datasets', 'evaluation', 'models', 'tasks'},
     'config': BASE | {'distillers', 'engine', 'losses', 'schedules', 'tasks'},
     'analysis': BASE | {'config', 'datasets', 'deploy', 'distillers', 'engine', 'evaluation', 'features', 'losses',

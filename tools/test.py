@@ -14,8 +14,8 @@ def parse_args() -> argparse.Namespace:
     """Parse the options, which include those of mmsegmentation's ``tools/test.py``."""
     parser = argparse.ArgumentParser(description='Test a model; of a distiller, the student alone')
     parser.add_argument('config', help='path of the config: of a distillation, of an exported student, or any other')
-    parser.add_argument('checkpoint', help='path of the checkpoint (iter_N.pth, best_*.pth, an exported one), or a '
-                        'pattern, of which the newest match is taken')
+    parser.add_argument('checkpoint', help='path of the checkpoint (iter_N.pth, best_*.pth, an exported one), or of '
+                        'an ONNX file of tools/deploy.py; or a pattern, of which the newest match is taken')
     parser.add_argument('--work-dir', help='where logs and the JSON file with the metrics go; work_dirs/<name of the '
                         'config> if not given')
     parser.add_argument('--out', help='folder for the predictions, as label images; a name that ends in .pkl takes '
@@ -59,7 +59,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from skd_mm.config import load_config
     from skd_mm.deploy import testing
     from skd_mm.deploy.export import student_config
-    from skd_mm.distillers.networks import find_checkpoint, load_weights
+    from skd_mm.distillers.networks import find_checkpoint
     from skd_mm.evaluation.per_class import with_classes
 
     cfg = load_config(args.config, args.cfg_options)
@@ -84,7 +84,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         model = model.module
     if args.tta:
         model = model.module
-    load_weights(model, checkpoint, 'student')
+    testing.load_network(model, checkpoint, cfg.test_evaluator)
     return runner
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skd_mm.utils.timing import CLOCKS, interleaved
 
-from .onnx import OnnxNetwork
+from .formats import load_file
 
 ROUNDS, WARMUP = 30, 5
 """Timed runs, and runs before them."""
@@ -50,7 +50,8 @@ def measure_latency(networks: Mapping[str, nn.Module | str | Path], inputs: Tens
     """Time networks on the CPU, interleaved, so that other load on the machine affects all of them alike.
 
     Args:
-        networks: By name: modules of PyTorch, which run in their present mode without autograd, or paths of ONNX files.
+        networks: By name: modules of PyTorch, which run in their present mode without autograd, or paths of exported
+            files.
         inputs: The input, or several, ``[B, ...]``.
         threads: The numbers of threads to time with. Defaults to one and two.
         rounds: Timed runs of each. Defaults to 30.
@@ -92,6 +93,4 @@ def _step(network: nn.Module | str | Path, inputs: Sequence[Tensor], threads: in
             with torch.inference_mode():
                 network(*inputs)
         return run_module
-    loaded = OnnxNetwork(network, threads)
-    arrays = loaded.arrays(*inputs)
-    return lambda: loaded.session.run(None, arrays)
+    return load_file(network, threads).step(*inputs)

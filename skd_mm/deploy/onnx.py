@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from skd_mm.utils import atomic_replace, did_you_mean
 
 from .packages import ONNX, require_packages
 from .tracing import ExportError, convert, quiet_export, trace
-from .verification import TOLERANCE, worst_difference
+from .verification import TOLERANCE, relative_difference, worst_difference
 
 DYNAMIC = ('size', 'batch', 'fixed')
 """What may vary in an exported file: batch and image size, only the batch, or nothing."""
@@ -82,6 +82,7 @@ def export_onnx(model: nn.Module, example_inputs: Tensor | Sequence[Tensor], fil
     notes: list[str] = []
     try:
         with side_effect_free(model), constant(model), torch.no_grad():
+            _check_deterministic(model, inputs)
             for what in DYNAMIC[DYNAMIC.index(dynamic):]:
                 try:
                     difference = writer.write(what)
@@ -98,6 +99,14 @@ def export_onnx(model: nn.Module, example_inputs: Tensor | Sequence[Tensor], fil
 
 def _described(what: str) -> str:
     return 'the image size' if what == 'size' else 'the batch'
+
+
+def _check_deterministic(model: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """Check that a model gives the same outputs twice; buffers that it makes in its first forward pass are made."""
+    difference = relative_difference(model(*inputs), model(*inputs))
+    if difference > 1e-6:
+        raise ExportError(f'the network gives other outputs for the same input (relative difference {difference:.2g}): '
+                          'it draws random numbers in eval mode, so that no exported file can be verified')
 
 
 class _Writer:
@@ -229,6 +238,11 @@ class OnnxNetwork:
         if 'outputs' not in self.metadata:
             return outputs
         return torch_pytree.tree_unflatten(outputs, torch_pytree.treespec_loads(self.metadata['outputs']))
+
+    def step(self, *inputs: Tensor) -> Callable[[], Any]:
+        """Return a function that runs the file on converted inputs, to be timed."""
+        arrays = self.arrays(*inputs)
+        return lambda: self.session.run(None, arrays)
 
     def arrays(self, *inputs: Tensor) -> dict[str, np.ndarray]:
         """Return the inputs as onnxruntime takes them: arrays by name."""

@@ -1,4 +1,4 @@
-"""Settings of a test: which data, what is written and shown, and test time augmentation."""
+"""Settings of a test: which network and data, what is written and shown, and test time augmentation."""
 
 import copy
 import inspect
@@ -7,6 +7,14 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS, METRICS, Registry
+from torch import nn
+
+from skd_mm.distillers.networks import load_weights
+from skd_mm.tasks import task_of
+from skd_mm.utils import described
+
+from .formats import is_exported
+from .network import use_file
 
 _PARTS = ('dataloader', 'evaluator', 'cfg')
 
@@ -109,6 +117,43 @@ def set_augmentation(cfg: Config) -> None:
             raise ValueError(f'--tta needs `{key}` in the config')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def load_network(model: nn.Module, file: str, metrics: Any) -> None:
+    """Load the weights of a checkpoint, or let the model run an ONNX file.
+
+    Args:
+        model: The model of a test; it is changed.
+        file: A checkpoint of the student, or a file of ``tools/deploy.py``.
+        metrics: The config of the evaluator: one metric or several.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It does not fit the model, or the ONNX file gives classes and a metric needs their scores.
+    """
+    if not is_exported(file):
+        load_weights(model, file, 'student')
+        return
+    loaded = use_file(model, file)
+    if loaded.metadata.get('labels'):
+        check_metrics(model, metrics, file)
+
+
+def check_metrics(model: nn.Module, metrics: Any, file: str | Path) -> None:
+    """Check that metrics can be computed from predicted classes.
+
+    Args:
+        model: The model of a test.
+        metrics: The config of the evaluator: one metric or several.
+        file: The exported file that gives classes, for the message.
+
+    Raises:
+        ValueError: A metric needs scores.
+    """
+    for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
+        if task_of(model).needs_scores(metric):
+            raise ValueError(f'{file} gives predicted classes, and the metric {described(metric)} needs the scores of '
+                             'all classes; export without `--labels`, or choose another metric')
 
 
 def _arguments(registry: Registry, cfg: dict, scope: str | None) -> set[str]:

@@ -102,7 +102,7 @@ class TeacherInput(nn.Module):
         super().__init__()
         self.input_size = size or InputSize()
         teacher = student if teacher is None else teacher
-        (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = _normalisation(student), _normalisation(teacher)
+        (mean_s, std_s, rgb_s), (mean_t, std_t, rgb_t) = image_normalisation(student), image_normalisation(teacher)
         mean_s, std_s, mean_t, std_t = torch.broadcast_tensors(mean_s, std_s, mean_t, std_t)
         self.flip = rgb_s != rgb_t
         if self.flip:
@@ -153,8 +153,18 @@ class TeacherInput(nn.Module):
         return F.interpolate(images, after, mode='bilinear', align_corners=False, antialias=shrinks)
 
 
-def _normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
-    """Mean and std as ``[C]`` (or ``[1]``), and whether the channels are swapped on the way in."""
+def image_normalisation(preprocessor: Any) -> tuple[Tensor, Tensor, bool]:
+    """Return how a data preprocessor normalises images.
+
+    Args:
+        preprocessor: A data preprocessor of MMEngine, mmsegmentation or mmpretrain.
+
+    Returns:
+        Mean and std as ``[C]`` (or ``[1]``), and whether the channels are swapped before.
+
+    Raises:
+        ValueError: A mean is beyond all pixels, or a deviation is, or is not positive.
+    """
     # mmpretrain's, MMEngine's, and mmsegmentation's before 1.3
     names = ('to_rgb', '_channel_conversion', 'channel_conversion')
     swapped = any(getattr(preprocessor, name, False) for name in names)

@@ -1,6 +1,6 @@
 """What the toolkit needs to know of a task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ class Task:
         parts: The keys of a model's config whose values are configs of parts.
         metrics: The names of its usual metrics, the most usual one first.
         pooled: The path of the module that returns the pooled feature of an image; empty if there is none.
+        head: The name of the module that turns features into the model's outputs.
     """
 
     name = ''
@@ -30,6 +31,7 @@ class Task:
     parts: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     pooled = ''
+    head = ''
 
     def supports(self, model: nn.Module) -> bool:
         """Return whether a model is one of this task.
@@ -124,3 +126,68 @@ class Task:
             The parts; one, the whole image, unless the model cuts images into windows.
         """
         return [(0, size[0], 0, size[1])]
+
+    def replace_network(self, model: nn.Module, network: Callable[[Tensor], Any]) -> None:
+        """Let a model's predictions use another implementation of its backbone, neck and head.
+
+        The data preprocessor, windows, and what follows the head (resizing, scores, boxes) stay those of the model.
+
+        Args:
+            model: A model of this task; it is changed.
+            network: Takes images ``[B, C, H, W]`` and returns what the model returns in ``'tensor'`` mode.
+
+        Raises:
+            ValueError: The model has no head of this task.
+        """
+        head: Any = getattr(model, self.head, None)
+        if head is None or not hasattr(model, 'extract_feat'):
+            raise ValueError(f'a {type(model).__name__} has no {self.head or "head"!r} whose outputs could be replaced')
+        heads = list(head) if isinstance(head, nn.ModuleList) else [head]
+        changed: Any = model
+        changed.extract_feat = _first
+        for part in heads:
+            part.forward = _first
+        heads[-1].forward = lambda images, *args, **kwargs: network(images)
+
+    def labels(self, model: nn.Module, outputs: Any, size: Sequence[int]) -> Tensor:
+        """Return the predicted classes as integers.
+
+        Args:
+            model: A model of this task.
+            outputs: What it returns in ``'tensor'`` mode.
+            size: ``(H, W)`` of the images.
+
+        Returns:
+            The classes.
+
+        Raises:
+            ValueError: The predictions of this task are no classes.
+        """
+        raise ValueError(f'the predictions of {self.name or "such a model"} are no maps of classes')
+
+    def from_labels(self, model: nn.Module, labels: Tensor) -> Tensor:
+        """Return outputs whose predictions are given classes, the inverse of :meth:`labels`.
+
+        Args:
+            model: A model of this task.
+            labels: The classes.
+
+        Returns:
+            Outputs in which the score of the class is one and all others are zero.
+        """
+        raise NotImplementedError
+
+    def needs_scores(self, metric: Mapping[str, Any]) -> bool:
+        """Return whether a metric needs more than the predicted classes.
+
+        Args:
+            metric: The config of a metric.
+
+        Returns:
+            True or False.
+        """
+        return True
+
+
+def _first(value: Any, *args: Any, **kwargs: Any) -> Any:
+    return value

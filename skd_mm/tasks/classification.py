@@ -1,9 +1,11 @@
 """Image classification, with mmpretrain's models."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .base import Task
 
@@ -17,6 +19,7 @@ class Classification(Task):
     parts = ('backbone', 'neck', 'head', 'loss')
     metrics = ('accuracy/top1', 'single-label/f1-score')
     pooled = 'neck'
+    head = 'head'
 
     def num_classes(self, model: nn.Module) -> int | None:
         """Return how many classes the head of a model predicts, see :meth:`Task.num_classes`."""
@@ -36,3 +39,22 @@ class Classification(Task):
     def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
         from mmpretrain.structures import DataSample
         return DataSample().set_gt_label(torch.tensor([index % 2], device=device))
+
+    def labels(self, model: nn.Module, outputs: Any, size: Sequence[int]) -> Tensor:
+        """Return the class of each image, ``[B]``, see :meth:`Task.labels`."""
+        return outputs.argmax(1)
+
+    def from_labels(self, model: nn.Module, labels: Tensor) -> Tensor:
+        """Return scores of classes, ``[B, K]``, see :meth:`Task.from_labels`."""
+        known: Any = model
+        return F.one_hot(labels, known.head.num_classes).float()
+
+    def needs_scores(self, metric: Mapping[str, Any]) -> bool:
+        """Return whether a metric needs the scores, as an accuracy among several classes does."""
+        name = str(metric.get('type', '')).rpartition('.')[2]
+        topk = metric.get('topk', (1, ))
+        if isinstance(topk, int):
+            topk = (topk, )
+        if metric.get('thrs', 0.) not in (0, None, (0., ), [0.]):
+            return True
+        return name not in ('Accuracy', 'SingleLabelMetric', 'ConfusionMatrix') or max(topk) > 1

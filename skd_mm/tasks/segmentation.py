@@ -1,5 +1,6 @@
 """Semantic segmentation, with mmsegmentation's models."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ class Segmentation(Task):
     library = 'mmseg'
     parts = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode')
     metrics = ('mIoU', )
+    head = 'decode_head'
 
     def label(self, sample: Any) -> Tensor | None:
         """Return the map of classes of a data sample, ``[H, W]``, see :meth:`Task.label`."""
@@ -55,6 +57,30 @@ class Segmentation(Task):
                 bottom, right = top + settings['crop_size'][0], left + settings['crop_size'][1]
                 found.append((top, min(bottom, size[0]), left, min(right, size[1])))
         return found
+
+    def labels(self, model: nn.Module, outputs: Any, size: Sequence[int]) -> Tensor:
+        """Return maps of classes of the size of the images, ``[B, H, W]``, see :meth:`Task.labels`."""
+        head = self._last_head(model)
+        scores = F.interpolate(outputs, tuple(size), mode='bilinear', align_corners=head.align_corners)
+        if scores.shape[1] == 1:
+            return (scores[:, 0].sigmoid() > head.threshold).long()
+        return scores.argmax(1)
+
+    def from_labels(self, model: nn.Module, labels: Tensor) -> Tensor:
+        """Return maps of scores, ``[B, K, H, W]``, see :meth:`Task.from_labels`."""
+        count = self._last_head(model).out_channels
+        if count == 1:
+            return (labels[:, None].float() - 0.5) * 100  # far on both sides of any threshold of a sigmoid
+        return F.one_hot(labels, count).movedim(-1, 1).float()
+
+    def needs_scores(self, metric: Mapping[str, Any]) -> bool:
+        """Return False: all metrics of segmentation compare maps of classes."""
+        return False
+
+    @staticmethod
+    def _last_head(model: Any) -> Any:
+        head = model.decode_head
+        return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
 def _starts(whole: int, crop: int, stride: int) -> list[int]:

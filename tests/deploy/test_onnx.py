@@ -126,3 +126,9 @@ def test_bad_arguments_are_named(tmp_path, images):
         OnnxNetwork(tmp_path / 'text.onnx')
     with pytest.raises(FileNotFoundError, match=r'net\.onnx'):
         OnnxNetwork(tmp_path / 'net.onnx')
+
+
+def test_a_network_that_draws_random_numbers_in_eval_mode_is_refused(tmp_path, images):
+    with pytest.raises(ExportError, match='draws random numbers in eval mode'):
+        export_onnx(Net(lambda x: x + torch.rand_like(x)), images, tmp_path / 'net.onnx')
+    assert list(tmp_path.iterdir()) == []
