@@ -5,8 +5,8 @@ from typing import Any
 
 from skd_mm.registry import RECIPES
 
-from .outline import StageOutline, names_of, spots_of
-from .phase import Phase, check_names
+from .outline import StageOutline, names_of
+from .phase import Phase
 from .recipe import Recipe
 
 
@@ -26,9 +26,6 @@ class Stagewise(Recipe):
             Defaults to none.
         **kwargs: As for :class:`Recipe`.
 
-    Raises:
-        ValueError: ``head_spots`` names a spot that does not exist.
-
     Example:
         >>> schedule = dict(type='Stagewise', phase_epochs=50, fraction=0.1)
         >>> then_all = dict(type='Stagewise', phase_epochs=50, head_spots=['cwd'], head=dict(train=['all']))
@@ -43,7 +40,6 @@ class Stagewise(Recipe):
 
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
         """Return one phase per stage."""
-        check_names('spot', list(self.head_spots), spots_of(stages), f'{self.where}, `head_spots`')
         phases, waiting = [], []
         for stage in stages[:-1]:
             own = {name: weight for name, weight in stage.weights.items() if name not in self.head_spots}

@@ -46,7 +46,7 @@ def test_spots_of_the_last_phase_alone():
         ('task_head', ['logits', 'task_head'], {'cwd': 3, 'other': 1, 'dist': 1}, 1)]
     recipe = Stagewise(phase_epochs=1, head_spots=['cwd'], head=dict(train=['all']))
     assert facts(recipe, stages)[-1] == ('task_head', ['all'], {'cwd': 1}, 1)
-    with pytest.raises(ValueError, match=r"`head_spots`.*'cdw'.*'cwd'"):
+    with pytest.raises(ValueError, match=r"phase 'task_head'.*'cdw'.*'cwd'"):
         facts(Stagewise(phase_epochs=1, head_spots=['cdw']), stages)
     with pytest.raises(ValueError, match='no spots to walk along'):
         facts(Stagewise(phase_epochs=1, head_spots=['cwd']), stages[-2:])
