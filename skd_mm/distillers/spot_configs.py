@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from skd_mm.registry import LOSSES
 from skd_mm.utils import did_you_mean
 
 from .spot import module_names
@@ -21,7 +22,8 @@ def spot_configs(cfg: str | Mapping[str, Any],
             from -1 backwards), a list of them for a loss that needs several, ``'all'`` for one spot per stage, or
             ``'consecutive'`` for one spot per pair of consecutive stages. ``loss`` may be a list of configs, each with
             an optional ``weight`` and ``name``: that makes one spot per loss at the same modules, named
-            ``<spot>.<name>``, where the name of a loss is its type by default.
+            ``<spot>.<name>``, where the name of a loss is its type by default. Without any connector, a module name
+            alone and ``backbone_stage`` get ``connector='auto'``, if the loss needs features of one shape.
         pairs: Returns the names of the modules at the ends of the stages, of the student and of the teacher; called
             only if a stage is named.
 
@@ -35,8 +37,12 @@ def spot_configs(cfg: str | Mapping[str, Any],
     for key in full:
         if key not in KEYS:
             raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, KEYS)} (there are {KEYS})')
-    if 'backbone_stage' in full:
-        return [spot for stage in _stage_configs(full, pairs()) for spot in spot_configs(stage, pairs)]
+    if isinstance(cfg, str) or 'backbone_stage' in full:
+        stages = _stage_configs(full, pairs()) if 'backbone_stage' in full else [full]
+        spots = [spot for stage in stages for spot in spot_configs(stage, pairs)]
+        if not {'connector', 'teacher_connector'} & full.keys():
+            spots = [dict(spot, connector=_default_connector(spot)) for spot in spots]
+        return spots
     if 'student' not in full:
         raise ValueError(f'model.spots: {full} names no `student` module')
     full.setdefault('teacher', full['student'])
@@ -49,6 +55,14 @@ def spot_configs(cfg: str | Mapping[str, Any],
     if isinstance(full['loss'], list | tuple):
         return _loss_configs(full)
     return [full]
+
+
+def _default_connector(spot: Mapping[str, Any]) -> str | None:
+    """Return ``'auto'`` for a loss between two features of one shape, which could not compare any others."""
+    if not (isinstance(spot['student'], str) and isinstance(spot['loss'], Mapping)):
+        return None
+    kind = LOSSES.get(str(spot['loss'].get('type')).rpartition('.')[2])
+    return 'auto' if getattr(kind, 'same_shape', True) else None
 
 
 def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:

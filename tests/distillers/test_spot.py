@@ -17,7 +17,18 @@ def spot(student=(4, 8, 8), teacher=(4, 8, 8), **cfg):
 def test_a_name_is_enough():
     assert spot_configs('backbone.layer1')[0] == dict(
         name='backbone.layer1', student='backbone.layer1', teacher='backbone.layer1', loss=dict(type='MSELoss'),
-        connector=None, teacher_connector=None)
+        connector='auto', teacher_connector=None)
+
+
+@pytest.mark.parametrize(('cfg', 'connectors'), [
+    (dict(backbone_stage=1), ['auto']), (dict(student='a'), [None]),
+    (dict(backbone_stage=1, connector=None), [None]), (dict(backbone_stage=1, teacher_connector='auto'), [None]),
+    (dict(backbone_stage=1, loss=dict(type='SPLoss')), [None]),  # it compares any shapes
+    (dict(backbone_stage=1, loss=[dict(type='MSELoss'), dict(type='SPLoss')]), ['auto', None]),
+    (dict(backbone_stage='consecutive', loss=dict(type='FSPLoss')), [None])])
+def test_short_forms_get_connectors_where_their_loss_needs_them(cfg, connectors):
+    pairs = [('a', 'x'), ('b', 'y')]
+    assert [spot['connector'] for spot in spot_configs(cfg, lambda: pairs)] == connectors
 
 
 def test_what_is_left_out_is_filled_in():
