@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skd_mm.datasets.fraction import check_fraction
 from skd_mm.distillers import Distiller
-from skd_mm.features import FeatureCache
+from skd_mm.features import FeatureCache, call_model
 from skd_mm.features.temporary_modes import preserve_modes
 from skd_mm.schedules import Phase
 from skd_mm.tasks import example_samples
@@ -90,7 +90,7 @@ def network_cost(model: nn.Module, shape: Sequence[int]) -> NetworkCost:
     device = _device(model)
     with _unchanged(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.eval()
-        model(torch.zeros(1, *shape, device=device), mode='tensor')
+        call_model(model, torch.zeros(1, *shape, device=device))
     return NetworkCost(sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2)
 
 

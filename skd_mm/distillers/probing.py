@@ -159,7 +159,7 @@ def stage_entries(network: FeatureExtractor, shape: Sequence[int], modules: Sequ
     size = own_shape(network, shape)
     image = torch.linspace(-1, 1, math.prod(size)).view(1, *size)
     return probe(network, shape,
-                 lambda call: find_stage_entries(network, lambda: network.model(image, mode='tensor'), modules))
+                 lambda call: find_stage_entries(network, lambda: call_model(network.model, image), modules))
 
 
 def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, shape: Sequence[int],

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from skd_mm.tasks import task_of
+
 from .paths import is_within
 
 AUXILIARY_HEAD = 'auxiliary_head'
@@ -20,13 +22,16 @@ def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | N
     Args:
         model: The model.
         inputs: ``[B, C, H, W]``.
-        data_samples: One per image.
+        data_samples: One per image. In ``'tensor'`` mode, models that need the sizes of the images get data samples
+            without labels if there are none.
         mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
         names: Names of the modules whose features are needed.
 
     Returns:
         What the model returns in that mode.
     """
+    if data_samples is None and mode == 'tensor':
+        data_samples = task_of(model).forward_samples(inputs)
     heads = _needed_heads(model, names) if mode == 'tensor' else []
     if not heads:
         return model(inputs, data_samples, mode=mode)

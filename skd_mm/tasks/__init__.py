@@ -1,4 +1,4 @@
-"""Tasks: segmentation, classification. The only room that knows which library a model is from."""
+"""Tasks: segmentation, classification, detection. The only room that knows which library a model is from."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,14 +10,15 @@ from skd_mm.utils import UNLABELLED
 
 from .base import Task, Window
 from .classification import Classification
+from .detection import Detection
 from .segmentation import Segmentation
 
 __all__ = [
-    'DEFAULT_TASK', 'LIBRARIES', 'PARTS', 'TASKS', 'Classification', 'Segmentation', 'Task', 'Window', 'default_metric',
-    'example_samples', 'label_of', 'task_of',
+    'DEFAULT_TASK', 'LIBRARIES', 'PARTS', 'TASKS', 'Classification', 'Detection', 'Segmentation', 'Task', 'Window',
+    'default_metric', 'example_samples', 'label_of', 'task_of',
 ]
 
-TASKS: tuple[Task, ...] = (Segmentation(), Classification())
+TASKS: tuple[Task, ...] = (Segmentation(), Classification(), Detection())
 DEFAULT_TASK = TASKS[1]
 """The task of a model of no known library, which is asked for logits ``[B, K]``."""
 

@@ -99,6 +99,17 @@ class Task:
     def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
         raise NotImplementedError
 
+    def forward_samples(self, inputs: Tensor) -> list[Any] | None:
+        """Return the data samples that a model needs in ``'tensor'`` mode if it is given none.
+
+        Args:
+            inputs: ``[B, C, H, W]``.
+
+        Returns:
+            Data samples without labels; None if the model needs none.
+        """
+        return None
+
     def crop(self, sample: Any, window: Window, size: tuple[int, int]) -> Any:
         """Return the data sample of a part of an image.
 

@@ -103,8 +103,8 @@ def test_spots(tmp_path, changes, path, meant):
 
 
 @pytest.mark.parametrize(('changes', 'words'), [
-    ({'default_scope': 'mmpretrian'},
-     "default_scope: there is no package 'mmpretrian' to look names up in; did you mean 'mmpretrain'?"),
+    ({'default_scope': 'skd_mn'},
+     "default_scope: there is no package 'skd_mn' to look names up in; did you mean 'skd_mm'?"),
     ({'default_scope': 3}, 'default_scope: there is no package 3 to look names up in'),
     ({'default_hooks.logger': []}, 'default_hooks.logger must be a dict with a `type`, not []'),
     ({'model.spots': [dict(SPOT, loss=[])]}, 'model.spots[0].loss is an empty list'),

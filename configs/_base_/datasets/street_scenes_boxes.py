@@ -1,5 +1,5 @@
 # Synthetic street scenes with the boxes of cars, pedestrians, bicyclists and signs, in COCO's format:
-#   python tools/dataset_converters/street_scenes.py data/street_scenes_boxes --train 800 --val 80 --test 200 \
+#   python tools/dataset_converters/street_scenes.py data/street_scenes_boxes --train 400 --val 40 --test 100 \
 #       --size 96 144 --boxes
 # Without random transforms, so that features can be cached.
 data_root = "{{'$SKD_MM_DATA:data/'}}/street_scenes_boxes/"

@@ -2,4 +2,4 @@ _base_ = ['../../_base_/datasets/street_scenes_boxes.py', '../../_base_/schedule
 model = dict(
     type='skd_mm.Distiller',
     student=dict(cfg='configs/_base_/models/retinanet_r18-w25.py'))
-schedule = dict(type='NoTeacher', phase_epochs=15, val_interval=5)
+schedule = dict(type='NoTeacher', phase_epochs=14, val_interval=7)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from skd_mm.analysis import flops
 from skd_mm.analysis.config_model import config_dataset
+from skd_mm.features import call_model
 from skd_mm.schedules import Phase
 from skd_mm.tasks import example_samples
 
@@ -85,7 +86,7 @@ def _validation_seconds(cfg: Config, distiller: Any, shape: tuple[int, ...], dev
 
     @torch.no_grad()
     def step() -> None:
-        distiller.student(inputs, mode='tensor')
+        call_model(distiller.student, inputs)
 
     return _median_seconds(step, device) * math.ceil(images / loader.batch_size)
 

@@ -2,11 +2,11 @@
 _base_ = ['../../_base_/models/retinanet_small.py', '../../_base_/datasets/street_scenes_boxes.py',
           '../../_base_/default_runtime_det.py']
 model = dict(
-    backbone=dict(depth=34, base_channels=32),
+    backbone=dict(depth=18, base_channels=32),
     neck=dict(in_channels=[32, 64, 128, 256]))
-epochs = 10
+epochs = 12
 train_dataloader = dict(sampler=dict(type='DefaultSampler'))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=5)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=6)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01),
