@@ -85,6 +85,8 @@ def export_onnx(model: nn.Module, example_inputs: Tensor | Sequence[Tensor], fil
             _check_deterministic(model, inputs)
             for what in DYNAMIC[DYNAMIC.index(dynamic):]:
                 try:
+                    if what == 'size':
+                        _check_pooling(model)
                     difference = writer.write(what)
                     break
                 except ExportError as error:
@@ -107,6 +109,14 @@ def _check_deterministic(model: nn.Module, inputs: Sequence[Tensor]) -> None:
     if difference > 1e-6:
         raise ExportError(f'the network gives other outputs for the same input (relative difference {difference:.2g}): '
                           'it draws random numbers in eval mode, so that no exported file can be verified')
+
+
+def _check_pooling(model: nn.Module) -> None:
+    """Check that no module pools images of any size into bins: the exporter keeps the bins of the example's size."""
+    for path, module in model.named_modules():
+        if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and module.output_size not in (1, (1, 1)):
+            raise ExportError(f'the module {path!r} ({type(module).__name__}) pools into {module.output_size} bins, '
+                              'whose borders are constants in the file')
 
 
 class _Writer:

@@ -76,6 +76,15 @@ def test_a_size_that_the_network_makes_constant_stays_fixed_with_a_note(tmp_path
         network(torch.zeros(1, 3, 16, 32))
 
 
+@pytest.mark.slow
+def test_pooling_into_bins_is_named(tmp_path, images):
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Upsample(scale_factor=2), nn.AdaptiveAvgPool2d((3, 2)))
+    result = export_onnx(model, images, tmp_path / 'net.onnx')
+    assert result.dynamic == 'batch'
+    assert result.notes == ("the image size cannot vary: the module '2' (AdaptiveAvgPool2d) pools into (3, 2) bins, "
+                            'whose borders are constants in the file', )
+
+
 torch.library.define('skd_mm_tests::twice', '(Tensor x) -> Tensor')
 torch.library.impl('skd_mm_tests::twice', 'cpu')(lambda x: x * 2)
 torch.library.register_fake('skd_mm_tests::twice')(torch.empty_like)

@@ -43,13 +43,15 @@ STUDENTS = {
     'ResNet-18': ('mmpretrain::resnet/resnet18_8xb32_in1k.py', (64, 64), {}),
     'MobileNetV3-S': ('mmpretrain::mobilenet_v3/mobilenet-v3-small_8xb128_in1k.py', (64, 64), {}),
     'EfficientNet-B0': ('mmpretrain::efficientnet/efficientnet-b0_8xb32_in1k.py', (64, 64), {}),
+    'RetinaNet R18': ('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', (64, 64), {}),
 }
 
 
 def build(name: str) -> tuple[ExportedNetwork, torch.Tensor]:
     """The network of a student with random weights and BN statistics, and an image for it."""
     config, size, changes = STUDENTS[name]
-    init_default_scope('mmpretrain' if config.startswith('mmpretrain') else 'mmseg')
+    package, zoo, _ = config.partition('::')
+    init_default_scope(package if zoo else 'mmseg')
     torch.manual_seed(0)
     model = build_network(dict(cfg=config, options=changes), 'student').eval()
     for module in model.modules():
