@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from skd_mm.registry import RECIPES, SCOPE
 from skd_mm.schedules import Phase
+from skd_mm.schedules.polish import MIX
 
 from .names import BUILDER_KEYS, find_class, known_arguments, unknown_class, unknown_keys
 from .optimization import check_phase_optim_wrapper, check_schedulers
@@ -38,9 +39,12 @@ def check_schedule(cfg: Config, scope: str | None) -> Iterator[str]:
     known = (arguments | (settings - _PER_PHASE)) - {'common', 'kwargs'}
     yield from _check_keys(schedule, known, 'schedule', f'a {recipe.__name__} schedule')
     phases = dict(_phase_configs(schedule, 'head' in arguments))
+    if 'polish' in arguments and schedule.get('polish') is not None:
+        phases['schedule.polish'] = schedule['polish']
     for path, phase in phases.items():
         if isinstance(phase, Mapping):
-            yield from _check_keys(phase, settings, path, 'a phase')
+            known = settings | set(MIX) if path == 'schedule.polish' else settings
+            yield from _check_keys(phase, known, path, 'a phase')
         else:
             yield f'{path} must be a dict, not {phase!r}'
     for path, part in {'schedule': schedule, **phases}.items():

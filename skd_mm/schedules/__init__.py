@@ -4,10 +4,11 @@ from .baselines import FitNets, NoTeacher, Simultaneous
 from .cache import CacheSettings
 from .outline import StageOutline
 from .phase import Phase
+from .polish import Polish
 from .progressive import Progressive
 from .recipe import Phases, Recipe
 from .reconstruction import StagewiseReconstruction
-from .stagewise import BackboneFirst, Stagewise
+from .stagewise import BackboneFirst, FewLabels, Stagewise
 
-__all__ = ['BackboneFirst', 'CacheSettings', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Progressive', 'Recipe',
-           'Simultaneous', 'StageOutline', 'Stagewise', 'StagewiseReconstruction']
+__all__ = ['BackboneFirst', 'CacheSettings', 'FewLabels', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Polish',
+           'Progressive', 'Recipe', 'Simultaneous', 'StageOutline', 'Stagewise', 'StagewiseReconstruction']

@@ -1,6 +1,6 @@
 import pytest
 
-from skd_mm.schedules import BackboneFirst, Stagewise
+from skd_mm.schedules import BackboneFirst, FewLabels, Stagewise
 from tests.helpers import UNET_SPOTS
 
 STAGES = [*UNET_SPOTS, 'task_head']
@@ -90,3 +90,69 @@ def test_the_backbone_is_known_by_the_module_of_a_spot_not_by_its_name():
     assert [phase.name for phase in phases] == ['first', 'backbone.layer2', 'task_head']
     assert phases[1].spots == {'mse': 1, 'at': 1}
     assert phases[2].train == ['backbone_like', 'task_head'] and not phases[2].spots
+
+
+# The polish
+
+LOGITS = [*UNET_SPOTS, 'logits', 'task_head']
+
+
+def test_without_a_polish_the_logits_belong_to_the_head():
+    phases = Stagewise(phase_epochs=1, logits='logits').phases(LOGITS)
+    assert [phase.name for phase in phases] == STAGES
+    assert phases[-1].train == ['logits', 'task_head'] and not phases[-1].spots
+
+
+@pytest.mark.parametrize(('polish', 'logits', 'spots', 'task'), [
+    ({}, None, dict.fromkeys(UNET_SPOTS, 1 / 11), 1 / 11),
+    (dict(task=0), 'logits', dict.fromkeys([*UNET_SPOTS, 'logits'], 1 / 11), 0),
+    (dict(task=2, logits=3, spots=[]), 'logits', dict(logits=1.5), 1),
+    (dict(logits=0, spots={UNET_SPOTS[3]: 5}, average=False), 'logits', {UNET_SPOTS[3]: 5}, 1),
+    (dict(logits=0, spots=[]), 'logits', {}, 1)])
+def test_the_terms_of_a_polish(polish, logits, spots, task):
+    phases = Stagewise(phase_epochs=5, logits=logits, polish=dict(polish, epochs=3), handover='last', fraction=0.5,
+                       head=dict(epochs=2)).phases(LOGITS if logits else STAGES)
+    assert [phase.name for phase in phases] == [*STAGES, 'polish']
+    last = phases[-1]
+    assert last.spots == pytest.approx(spots) and last.task == pytest.approx(task)
+    assert (last.train, last.epochs, last.handover, last.fraction) == (['all'], 3, 'best', 0.5)
+    assert (phases[-2].epochs, phases[-2].task, phases[-2].handover) == (2, 1, 'last')
+
+
+def test_a_polish_has_the_settings_of_a_phase():
+    recipe = Stagewise(phase_iters=5, polish=dict(optim_wrapper=dict(a=1), train=['x'], handover='last'),
+                       overrides=dict(polish=dict(epochs=2)))
+    last = recipe.phases(STAGES)[-1]
+    assert (last.optim_wrapper, last.train, last.handover) == (dict(a=1), ['x'], 'last')
+    assert (last.epochs, last.iters) == (2, None)
+
+
+@pytest.mark.parametrize(('polish', 'logits', 'words'), [
+    (dict(spot=[]), None, "no setting 'spot'; did you mean 'spots'"),
+    (dict(spots=['x']), None, "`polish`, `spots`: there is no spot 'x'"),
+    (dict(logits=1), None, '`logits` needs the name of the spot'),
+    (dict(task=0, spots=[]), None, 'nothing to learn from'),
+    ({}, 'logit', "`logits`: there is no spot 'logit'; did you mean 'logits'")])
+def test_a_polish_that_makes_no_sense(polish, logits, words):
+    with pytest.raises(ValueError, match=words):
+        Stagewise(phase_epochs=1, polish=polish, logits=logits).phases(LOGITS)
+
+
+def test_backbone_first_with_a_polish():
+    stages = ['backbone.layer1', 'backbone.layer2', 'decode_head.blocks.0', 'logits', 'task_head']
+    phases = BackboneFirst(phase_epochs=1, logits='logits', polish=dict(task=0)).phases(stages)
+    assert [phase.name for phase in phases] == ['backbone.layer1', 'backbone.layer2', 'task_head', 'polish']
+    assert phases[2].train == ['decode_head.blocks.0', 'logits', 'task_head']
+    assert phases[3].spots == pytest.approx(dict.fromkeys(['backbone.layer1', 'backbone.layer2', 'logits'], 1 / 3))
+
+
+def test_few_labels():
+    phases = FewLabels(phase_epochs=7, fraction=0.1).phases(LOGITS)
+    assert [phase.name for phase in phases] == [*STAGES, 'polish']
+    assert [phase.epochs for phase in phases] == [7] * 10 + [70, 14]
+    assert [phase.with_data(True).data for phase in phases] == ['unlabelled'] * 10 + ['labelled', 'unlabelled']
+    assert phases[-1].task == 0 and phases[-1].spots == pytest.approx(
+        dict.fromkeys([*UNET_SPOTS, 'logits'], 1 / 11))
+    phases = FewLabels(phase_iters=9, polish=dict(task=1, data='both'), head=dict(epochs=5)).phases(LOGITS)
+    assert [(phase.epochs, phase.iters) for phase in phases[-3:]] == [(None, 9), (5, None), (None, 18)]
+    assert phases[-1].data == 'both' and phases[-1].task == pytest.approx(1 / 12)
