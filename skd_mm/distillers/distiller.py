@@ -19,7 +19,7 @@ from .loss_check import LossCheck
 from .networks import build_network, load_weights
 from .partly_labelled import compare_parts, count_labelled, labelled_first, no_task_loss, run_parts
 from .phased_model import PhasedModel
-from .probing import input_channels
+from .probing import example_shapes, first_that_fits, input_channels
 from .routed import Branch, multi_path
 from .samples import sample_keys
 from .terms import spot_inputs, task_losses
@@ -52,7 +52,7 @@ class Distiller(PhasedModel):
         router: Config of a :class:`skd_mm.routing.Router`. In phases with the task loss and a spot, it decides which
             samples are distilled.
         input_shape: ``(C, H, W)`` of the zeros on which both networks are run once to find stages and shapes. Defaults
-            to 64×64 with the channels of the first convolution.
+            to the channels of the first convolution, and 64×64 or, if a network does not take that, its own size.
         data_preprocessor: Used if the student's config has none.
         channels_last: Keep weights and features of both networks in that memory format.
         compile: Run both networks through ``torch.compile``, between the features that the phase looks at; a dict has
@@ -105,9 +105,12 @@ class Distiller(PhasedModel):
         if self.teacher_network is not None and self.teacher_input is not None:
             self.teacher_network.image_size = self.teacher_input.size
 
-        shape = tuple(input_shape or (input_channels(network), 64, 64))
+        shapes = [tuple(input_shape)] if input_shape else example_shapes([network, self.teacher],
+                                                                         input_channels(network))
         own_stages = student.get('backbone_stages'), teacher.get('backbone_stages') if teacher is not None else None
-        parts, split = build_spots(spots, self.student_network, self.teacher_network, shape, own_stages)
+        shape, (parts, split) = first_that_fits(
+            shapes, lambda shape: build_spots(spots, self.student_network, self.teacher_network, shape, own_stages))
+        self.input_shape = shape
         self.stage_modules = [*(stage.name for stage in split.stages[:-1]), '']
         self.stages, self.stage_spots = name_stages(split.stages, parts)
         self.spots = nn.ModuleDict({_key(spot.name): spot for spot in parts})

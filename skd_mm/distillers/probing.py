@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmengine.logging import print_log
@@ -25,6 +25,48 @@ from skd_mm.tasks import task_of
 
 from .spot import module_names
 
+T = TypeVar('T')
+
+
+class InputShapeError(ValueError):
+    """A network could not be run on an image of some shape."""
+
+
+def example_shapes(networks: Iterable[nn.Module | None], channels: int) -> list[tuple[int, int, int]]:
+    """Return shapes of images on which networks may be run, the cheapest one first.
+
+    Args:
+        networks: The networks that all take the same image; None is skipped.
+        channels: The number of channels.
+
+    Returns:
+        ``(C, H, W)`` of each, see :meth:`skd_mm.tasks.Task.input_sizes`.
+    """
+    sizes = {size for network in networks if network is not None for size in task_of(network).input_sizes(network)}
+    return [(channels, *size) for size in sorted(sizes, key=math.prod)]
+
+
+def first_that_fits(shapes: Sequence[Sequence[int]], run: Callable[[Sequence[int]], T]) -> tuple[Sequence[int], T]:
+    """Return the first shape on which something can be run, and the result.
+
+    Args:
+        shapes: Shapes of images.
+        run: Function of a shape.
+
+    Returns:
+        The shape and what ``run`` returned.
+
+    Raises:
+        InputShapeError: There is none; the error is that of the first shape.
+    """
+    errors = []
+    for shape in shapes:
+        try:
+            return shape, run(shape)
+        except InputShapeError as error:
+            errors.append(error)
+    raise errors[0]
+
 
 def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Callable[[], Any]], Any],
           names: Collection[str] = ()) -> Any:
@@ -41,7 +83,7 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
 
     Raises:
         KeyError: The network does not have a requested module.
-        ValueError: It could not be run.
+        InputShapeError: It could not be run.
     """
     shape = own_shape(network, shape)
     try:
@@ -50,7 +92,7 @@ def probe(network: FeatureExtractor, shape: Sequence[int], look: Callable[[Calla
     except KeyError as error:
         raise KeyError(f'model.spots: {error.args[0]}') from None
     except (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
-        raise ValueError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
+        raise InputShapeError(f'model.{network.role}: the {network.role} could not be run on zeros of shape '
                          f'{list(shape)}; if the size is at fault, set model.input_shape to one that it takes: '
                          f'{type(error).__name__}: {error}') from error
 

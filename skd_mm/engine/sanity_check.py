@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -96,8 +96,8 @@ def check_task(loop: Any) -> None:
         loop.distiller.eval()
         try:
             if not loop.resumed:
-                first = int(loop.data.labelled(task)[0])
-                check_losses(loop.distiller, loop.dataloader, (first, loop.seed), task.name)
+                first = loop.data.labelled(task)[:min(loop.dataloader.batch_size, 2)]
+                check_losses(loop.distiller, loop.dataloader, [(int(index), loop.seed) for index in first], task.name)
             if loop.runner.val_loop is not None:
                 _check_validation_and_metric(loop, task)
         finally:
@@ -124,34 +124,48 @@ def _check_validation_and_metric(loop: Any, task: Phase) -> None:
                              f'of the validation, {list(metrics)}{did_you_mean(monitor, metrics)}')
 
 
-def check_losses(distiller: Any, loader: Any, key: Any, phase: str) -> None:
+def check_losses(distiller: Any, loader: Any, keys: Sequence[Any], phase: str) -> None:
     """Compute the student's own losses for one image, without training.
+
+    Some losses need several images (mmsegmentation's KNet): if they fail with the first one, all are tried.
 
     Args:
         distiller: With the task activated, in eval mode.
         loader: Loader of the training data.
-        key: Key of the image in its data set.
+        keys: Keys of one image or two in its data set, as many as a batch has.
         phase: Name of the phase, for messages.
 
     Raises:
         DataError: The image cannot be read.
         ValueError: It is not packed for a model, or the student has no losses or cannot compute them.
     """
-    sample = loader.dataset[key]
+    sample = loader.dataset[keys[0]]
     _check_packed(sample, 'train_dataloader')
+    try:
+        losses = _losses(distiller, loader, [sample])
+    except ValueError as error:
+        if len(keys) < 2:
+            raise
+        try:
+            losses = _losses(distiller, loader, [loader.dataset[key] for key in keys])
+        except ValueError:
+            raise error from error.__cause__
+    if not any('loss' in name for name in losses):
+        raise ValueError(f'phase {phase!r} has a task, but the student (model.student) has no loss for it; it returns '
+                         f'{sorted(losses)}: check its heads')
+
+
+def _losses(distiller: Any, loader: Any, samples: Sequence[Any]) -> Mapping[str, Any]:
     doing = 'model.student.data_preprocessor cannot prepare'
     try:
         with torch.no_grad():
-            data = distiller.data_preprocessor(loader.collate_fn([sample]), True)
+            data = distiller.data_preprocessor(loader.collate_fn(samples), True)
             doing = 'the student (model.student) cannot be trained on'
-            losses = distiller.student(**data, mode='loss')
+            return distiller.student(**data, mode='loss')
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         raise ValueError(f'{doing} the first training image: {type(error).__name__}: {error}') from error
-    if not any('loss' in name for name in losses):
-        raise ValueError(f'phase {phase!r} has a task, but the student (model.student) has no loss for it; it returns '
-                         f'{sorted(losses)}: check its heads')
 
 
 def check_validation(distiller: Any, loader: Any, evaluator: Evaluator, cfg: Any) -> dict[str, Any] | None:

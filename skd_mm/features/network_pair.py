@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -227,9 +228,11 @@ class NetworkPair:
 
         with side_effect_free(self.student.model, inputs.device), torch.no_grad():
             prefix: dict[str, Any] = dict.fromkeys(self._prefix)
-            output = run(record=prefix)[0]
-            # Lists of modules are not called themselves.
-            prefix = {path: value for path, value in prefix.items() if value is not None}
+            calls: Counter[str] = Counter()
+            output = self.student.watch(lambda: run(record=prefix)[0], lambda path, _: calls.update([path]))
+            # Lists of modules are not called themselves. A module that runs several times (one ReLU of many features)
+            # has one output for each, so it is not replayed.
+            prefix = {path: value for path, value in prefix.items() if calls[path] == 1}
             self._prefix = tuple(prefix)
             if self._needed is None:
                 self._needed = self._find_needed(lambda replay: run(replay=replay), prefix)

@@ -23,6 +23,7 @@ class Task:
         metrics: The names of its usual metrics, the most usual one first.
         pooled: The path of the module that returns the pooled feature of an image; empty if there is none.
         head: The name of the module that turns features into the model's outputs.
+        usual_sizes: Sides of the images that its models are usually trained on.
     """
 
     name = ''
@@ -32,6 +33,7 @@ class Task:
     metrics: tuple[str, ...] = ()
     pooled = ''
     head = ''
+    usual_sizes: tuple[int, ...] = (224, )
 
     def supports(self, model: nn.Module) -> bool:
         """Return whether a model is one of this task.
@@ -57,6 +59,29 @@ class Task:
         """
         count = getattr(model, 'num_classes', None)
         return count if isinstance(count, int) else None
+
+    def input_sizes(self, model: nn.Module) -> list[tuple[int, int]]:
+        """Return sizes of images that a model may take, the cheapest one first.
+
+        Most models take any size. Some are built for one (position embeddings, windows, pooling of a fixed size), which
+        is that of the backbone or of the data preprocessor.
+
+        Args:
+            model: A model of this task.
+
+        Returns:
+            ``(H, W)`` of each: 64×64, then those that the model names.
+        """
+        backbone: Any = getattr(model, 'backbone', None)
+        own = [getattr(backbone, name, None) for name in ('img_size', 'image_size')]
+        own.append(getattr(getattr(backbone, 'patch_embed', None), 'init_input_size', None))
+        own.append(getattr(getattr(model, 'data_preprocessor', None), 'size', None))
+        sizes = [(64, 64)]
+        for size in [*own, *self.usual_sizes]:
+            pair = (size, size) if isinstance(size, int) else size
+            if isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(side, int) for side in pair):
+                sizes.append((pair[0], pair[1]))
+        return list(dict.fromkeys(sizes))
 
     def label(self, sample: Any) -> Tensor | None:
         """Return the ground truth of a data sample of this task.

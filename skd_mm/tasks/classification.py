@@ -20,6 +20,7 @@ class Classification(Task):
     metrics = ('accuracy/top1', 'single-label/f1-score')
     pooled = 'neck'
     head = 'head'
+    usual_sizes = (224, 256, 384)
 
     def num_classes(self, model: nn.Module) -> int | None:
         """Return how many classes the head of a model predicts, see :meth:`Task.num_classes`."""

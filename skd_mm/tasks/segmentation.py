@@ -20,6 +20,7 @@ class Segmentation(Task):
     parts = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode')
     metrics = ('mIoU', )
     head = 'decode_head'
+    usual_sizes = (512, )
 
     def label(self, sample: Any) -> Tensor | None:
         """Return the map of classes of a data sample, ``[H, W]``, see :meth:`Task.label`."""

@@ -31,7 +31,7 @@ def test_a_backbones_own_stages(backbone, expected):
     assert list(found.items()) == [(f'backbone.{name}', shape) for name, shape in expected.items()]
 
 
-def test_backbones_without_known_stages_say_so():
+def test_backbones_without_stages_say_so():
     class Flat(nn.Module):
         def __init__(self, **parts):
             super().__init__()
@@ -41,6 +41,6 @@ def test_backbones_without_known_stages_say_so():
         def forward(self, x):
             return self.backbone(x) if hasattr(self, 'backbone') else x
 
-    for model, words in ((Flat(), r'has no backbone'), (Flat(backbone=nn.Conv2d(3, 4, 1)), 'no list of stages')):
+    for model, words in ((Flat(), r'has no backbone'), (Flat(backbone=nn.Identity()), 'no module that returns a map')):
         with pytest.raises(ValueError, match=f'{words}.*name the spots one by one'):
             backbone_stages(FeatureExtractor(model, 'teacher'), lambda model=model: model(torch.zeros(1, 3, 4, 4)))

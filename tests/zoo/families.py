@@ -1,0 +1,82 @@
+"""The families of the model zoos, and the smallest config of each."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SKIPPED: dict[str, dict[str, str]] = {
+    'mmseg': {
+        'ccnet': 'CrissCrossAttention is a compiled op of mmcv',
+        'psanet': 'PSAMask is a compiled op of mmcv',
+        'point_rend': 'needs point_sample, a compiled op of mmcv',
+        'mask2former': 'needs mmdet',
+        'maskformer': 'needs mmdet',
+        'san': 'builds CLIP from a checkpoint that it downloads',
+        'vpd': 'needs Stable Diffusion, a download',
+        'dsdl': 'no network of its own: data sets for others',
+    },
+    'mmpretrain': {
+        'glip': 'a backbone for detection, without a task',
+        'sam': 'a backbone for segmentation, without a task',
+    },
+    'mmdet': {},
+}
+"""By library the families that are not run, and why. A family without a config of a :data:`TASKS` model is no entry."""
+
+TASKS = {'mmseg': ('EncoderDecoder', 'CascadeEncoderDecoder'), 'mmpretrain': ('ImageClassifier', ), 'mmdet': ()}
+"""By library the types of the models that are trained for a task; empty for all."""
+
+
+def config_folder(library: str) -> Path:
+    """Return the folder of the configs that a library was installed with."""
+    spec = importlib.util.find_spec(library)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f'{library} is not installed')
+    return Path(spec.submodule_search_locations[0]) / '.mim' / 'configs'
+
+
+def families(library: str) -> dict[str, str | None]:
+    """Return the smallest config of each family of a library, by the name of its folder; None for those skipped."""
+    root = config_folder(library)
+    found: dict[str, str | None] = {}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name != '_base_'):
+        if folder.name in SKIPPED[library]:
+            found[folder.name] = None
+            continue
+        smallest = next((file for file in _by_size(folder) if _has_task(file, library)), None)
+        if smallest is not None:
+            found[folder.name] = str(smallest.relative_to(root))
+    return found
+
+
+def _by_size(folder: Path) -> list[Path]:
+    """Return the configs in a folder, the smallest first; those without a listed size last, by name."""
+    sizes = _sizes(folder)
+    return sorted(folder.glob('*.py'), key=lambda file: (sizes.get(file.name, float('inf')), len(file.name), file.name))
+
+
+def _sizes(folder: Path) -> dict[str, float]:
+    """Return parameters (or GiB of memory in training, for lack of them) of the configs that the zoo lists."""
+    sizes: dict[str, float] = {}
+    for file in folder.glob('metafile.y*ml'):
+        listed: Any = yaml.safe_load(file.read_text()) or {}
+        for model in listed.get('Models') or []:
+            about = model.get('Metadata') or {}
+            size = about.get('Parameters', about.get('Memory (GB)', about.get('Training Memory (GB)')))
+            match = re.match(r'[\d.]+', str(size))
+            if match and model.get('Config'):
+                name = Path(model['Config']).name
+                sizes[name] = min(float(match[0]), sizes.get(name, float('inf')))
+    return sizes
+
+
+def _has_task(file: Path, library: str) -> bool:
+    from mmengine.config import Config
+    try:
+        model = Config.fromfile(str(file)).get('model') or {}
+    except Exception:
+        return False
+    return bool(model) and (not TASKS[library] or str(model.get('type')).rpartition('.')[2] in TASKS[library])
