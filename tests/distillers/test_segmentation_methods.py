@@ -4,26 +4,8 @@ import pytest
 import torch
 
 from skd_mm.losses import CIRKDMemoryLoss
-from tests.helpers import SPOTS, batch, build_distiller, network
-
-LOGITS, FEATURE = 'decode_head.conv_seg', SPOTS[2]
-QUEUES = dict(type='ClassQueues', pixel_slots=200, region_slots=20, pixel_keys=30, region_keys=9)
-METHODS = {
-    'KDLoss': dict(student=LOGITS, loss=dict(type='KDLoss', ignore_index=None)),
-    'DKDLoss': dict(student=LOGITS, loss=dict(type='DKDLoss')),
-    'FitNets': dict(student=FEATURE, connector=dict(type='Conv1x1', bias=False)),
-    'PKDLoss': dict(student=FEATURE, connector=dict(type='Conv1x1'), loss=dict(type='PKDLoss')),
-    'CWDLoss': dict(student=LOGITS, loss=dict(type='CWDLoss')),
-    'DISTLoss': dict(student=LOGITS, loss=dict(type='DISTLoss')),
-    'SKDSPairwiseLoss': dict(student=FEATURE, loss=dict(type='SKDSPairwiseLoss')),
-    'IFVDLoss': dict(student=FEATURE, loss=dict(type='IFVDLoss')),
-    'MGD': dict(student=FEATURE, connector=dict(type='MaskedGenerator'), loss=dict(type='MSELoss', reduction='sum')),
-    'AfDCDLoss': dict(student=FEATURE, connector=dict(type='MaskedGenerator'), loss=dict(type='AfDCDLoss', groups=3)),
-    'BPKDLoss': dict(student=LOGITS, loss=dict(type='BPKDLoss')),
-    'CIRKDLoss': dict(student=FEATURE, loss=dict(type='CIRKDLoss')),
-    'CIRKDMemoryLoss': dict(student=FEATURE, connector=dict(type='Projector'), memory=QUEUES,
-                            loss=dict(type='CIRKDMemoryLoss')),
-}
+from tests.helpers import batch, build_distiller, network
+from tests.segmentation_methods import FEATURE, METHODS, QUEUES
 
 
 def distiller_of(method, **kwargs):

@@ -1,15 +1,6 @@
-"""What each of two processes does in ``test_distributed.py``: trains toy runs and writes down what it sees.
-
-``torchrun --nproc_per_node 2 tests/integration/ddp_worker.py FOLDER``; with one process it makes the reference.
-"""
+"""What each of two processes does in ``test_distributed.py``: trains toy runs and records what it sees."""
 
 import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import skd_mm  # noqa: F401, I001  (before mmseg)
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -18,7 +9,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, METRICS
 from mmseg.evaluation import IoUMetric
 
-from tests import helpers
 from tests.helpers import RANDOM, READS, SPOTS, config, network, state, train, train_killed
 
 torch.set_num_threads(1)
@@ -120,8 +110,3 @@ def main(folder):
         train(cfg, resume=True)
         result['killed'] = dict(seen=list(SEEN), reads=[])
     torch.save(result, folder / f'world{world}_rank{get_rank()}.pth')
-
-
-if __name__ == '__main__':
-    assert helpers.READS is READS
-    main(Path(sys.argv[1]))

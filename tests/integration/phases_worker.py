@@ -1,15 +1,4 @@
-"""Trains toy runs on each of two processes and records their state, for ``test_phases_distributed.py``.
-
-``torchrun --nproc_per_node 2 tests/integration/phases_worker.py FOLDER``
-"""
-
-import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import skd_mm  # noqa: F401, I001  (before mmseg)
+"""Trains toy runs on each of two processes and records their state, for ``test_distributed.py``."""
 
 import torch
 from mmengine.dist import get_rank
@@ -17,7 +6,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS, METRICS
 
 from skd_mm.evaluation import SpotLossMetric
-from tests.helpers import READS, SPOTS, config, load, network, state, train
+from tests.helpers import READS, SPOTS, config, network, state, train
 
 torch.set_num_threads(1)
 SEEN = []
@@ -98,8 +87,3 @@ def main(folder):
                               env_cfg=dict(dist_cfg=dict(backend='gloo')), **run))
         result[name] = dict(seen=list(SEEN), reads=list(READS), best=runner.train_loop.checkpoints.best)
     torch.save(result, folder / f'rank{get_rank()}.pth')
-
-
-if __name__ == '__main__':
-    assert load and os.environ['WORLD_SIZE'] == '2'
-    main(Path(sys.argv[1]))

@@ -1,16 +1,7 @@
-"""One step of a routed distiller, in one process or in each of two; ``test_routed_distributed.py`` compares them.
-
-``torchrun --nproc_per_node 2 tests/integration/routed_worker.py FOLDER``
-"""
+"""One step of a routed distiller, in one process or in each of two; ``test_equal_processes.py`` compares them."""
 
 import os
-import sys
-from pathlib import Path
 from unittest import mock
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import skd_mm  # noqa: F401, I001  (before mmseg)
 
 import torch
 import torch.distributed as torch_dist
@@ -68,14 +59,10 @@ def step(reduction, spots):
 
 def main(folder):
     """Writes down what each kind of step gives."""
-    if 'WORLD_SIZE' in os.environ:
+    if 'WORLD_SIZE' in os.environ and not torch_dist.is_initialized():
         torch_dist.init_process_group('gloo')
     last = dict(student=SPOTS[2], connector='auto')
     result = {reduction: step(reduction, [last]) for reduction in ('sum', 'mean')}
     # No sample is distilled at a relational spot on one process: the backward pass must be the same on both.
     result['relational'] = step('sum', [RELATIONS])
     torch.save(result, folder / f'routed_{os.environ.get("WORLD_SIZE", 1)}_{os.environ.get("RANK", 0)}.pth')
-
-
-if __name__ == '__main__':
-    main(Path(sys.argv[1]))

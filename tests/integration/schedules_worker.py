@@ -1,15 +1,6 @@
-"""Trains a toy run of every kind of schedule, for ``test_schedules_distributed.py``.
-
-``torchrun --nproc_per_node 2 tests/integration/schedules_worker.py FOLDER``; with one process it makes the reference.
-"""
+"""Trains a toy run of every kind of schedule, for ``test_equal_processes.py``."""
 
 import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import skd_mm  # noqa: F401, I001  (before mmseg)
 
 import torch
 from mmengine.dist import get_rank
@@ -55,7 +46,3 @@ def main(folder):
             best = runner.train_loop.checkpoints.best
             result[name] = dict(state=state(runner.train_loop.distiller), best=best, iters=runner.iter)
     torch.save(result, folder / f'world{world}_rank{get_rank()}.pth')
-
-
-if __name__ == '__main__':
-    main(Path(sys.argv[1]))

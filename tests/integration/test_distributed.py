@@ -1,9 +1,5 @@
 """Rule 7: two processes with half the batch each do what one does. On a CPU, over gloo, in processes of their own."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -14,19 +10,27 @@ STAGES = [*SPOTS, 'task_head']
 
 
 @pytest.fixture(scope='module')
-def runs(tmp_path_factory, repo):
-    """What two processes saw, what one saw, and the folder."""
+def folder(tmp_path_factory, run_workers):
+    """What two processes have written, each worker into a folder of its name."""
     folder = tmp_path_factory.mktemp('distributed')
-    env = dict(os.environ, PYTHONPATH=str(repo), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    env = {key: value for key, value in env.items() if key not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
-    worker = [str(repo / 'tests/integration/ddp_worker.py'), str(folder)]
-    for command in ([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', *worker],
-                    [sys.executable, *worker]):
-        done = subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, timeout=900)
-        if done.returncode:
-            pytest.fail(f'{command} failed:\n{done.stderr[-3000:]}')
+    run_workers(folder, 'ddp_worker', 'phases_worker', world=2)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def runs(folder, run_workers):
+    """What two processes saw, what one saw, and the folder."""
+    run_workers(folder, 'ddp_worker', world=1)
+    folder = folder / 'ddp_worker'
     ranks = [torch.load(folder / f'world2_rank{rank}.pth', weights_only=False) for rank in range(2)]
     return ranks, torch.load(folder / 'world1_rank0.pth', weights_only=False), folder
+
+
+@pytest.fixture(scope='module')
+def phases(folder):
+    """What two processes recorded at the boundaries of phases, and their folder."""
+    folder = folder / 'phases_worker'
+    return [load(folder / f'rank{rank}.pth') for rank in range(2)], folder
 
 
 def events(result, run, kind):
@@ -121,3 +125,50 @@ def test_a_killed_run_of_two_processes_ends_in_the_same_weights(runs):
     assert one['best'] == other['best']
     for key in ('state_dict', 'ema_state_dict'):
         assert not differing(dict(one[key]), dict(other[key]))
+
+
+@pytest.mark.parametrize('run', ['early', 'early-cache', 'seeds'])
+def test_a_phase_starts_from_the_same_state_on_all_processes(phases, run):
+    first, second = (events(rank, run, 'before') for rank in phases[0])
+    for one, other in zip(first, second, strict=True):
+        assert not differing(one['state'], other['state']), one['phase']
+
+
+@pytest.mark.parametrize('run', ['early', 'early-cache'])
+def test_a_phase_starts_from_the_best_state_of_the_one_before(phases, run):
+    ranks, folder = phases
+    before, after = events(ranks[0], run, 'before'), events(ranks[0], run, 'after')
+    differences = set()
+    for k, (ended, begun) in enumerate(zip(after, before[1:], strict=False)):
+        record = ranks[0][run]['best'][ended['phase']]
+        assert record['iter'] < ended['iter']  # it is not the last one
+        best = load(folder / run / record['file'])['state_dict']
+        assert not differing({name: begun['state'][name] for name in best}, dict(best)), k
+        differences.update(differing(ended['state'], begun['state']))
+    kinds = ['running_mean', 'memory', '._u'] if run == 'early' else ['running_mean']
+    for kind in kinds:
+        assert [name for name in differences if kind in name], kind
+
+
+def test_synchronized_batch_norm_leaves_frozen_statistics_alone(phases):
+    for rank in phases[0]:
+        for start, end in zip(events(rank, 'sync-bn', 'before'), events(rank, 'sync-bn', 'after'), strict=True):
+            part = 'decode_head.' if start['phase'] == 'task_head' else f'{start["phase"]}.'
+            moved = differing(start['state'], end['state'])
+            assert moved and all(name.startswith(f'student.{part}') for name in moved), start['phase']
+
+
+def test_a_seed_for_each_process_leaves_the_data_divided(phases):
+    # The first read of each process is that of the task's check, if there is a task.
+    reads = [rank['seeds']['reads'] for rank in phases[0]]
+    assert [len(indices) for indices in reads] == [12, 12]
+    for epoch in range(2):
+        assert sorted(reads[0][6 * epoch:6 * epoch + 6] + reads[1][6 * epoch:6 * epoch + 6]) == list(range(12))
+
+
+def test_averaged_buffers_are_the_same_in_every_validation(phases):
+    first, second = (events(rank, 'average', 'average') for rank in phases[0])
+    assert first and any(event['phase'] == SPOTS[1] for event in first)
+    for one, other in zip(first, second, strict=True):
+        assert not differing(one['state'], other['state']), one['phase']
+    assert torch.is_tensor(next(iter(first[0]['state'].values())))

@@ -24,6 +24,7 @@ from tests.helpers import (
     train_killed,
 )
 from tests.integration.unlabelled_runs import partly_labelled
+from tests.segmentation_methods import HOLISTIC, METHODS
 
 KEEP = dict(logger=dict(type='LoggerHook', interval=1),
             checkpoint=dict(type='skd_mm.PhaseCheckpointHook', save_best='mIoU', max_keep_ckpts=-1))
@@ -83,20 +84,15 @@ RUNS = {
         optim_wrapper=dict(type='skd_mm.AmpOptimWrapper', optimizer=dict(type='Adam', lr=1e-2), accumulative_counts=2),
         schedule=dict(type='Phases', phase_epochs=2, val_interval=1, phases=[
             dict(name='targets', train='all', spots=WEIGHTS), dict(name='all', train='all', task=0.1, spots=WEIGHTS)])),
-    # Queues of pixels by class, masks that are drawn, a discriminator of raw logits, statistics of the batch.
+    # Every segmentation method at once, in half precision: queues of pixels by class, masks that are drawn, a
+    # discriminator of raw logits, statistics of the batch.
     'segmentation': dict(
-        model=dict(type='skd_mm.Distiller', student=network(dropout=0.3), teacher=network(width=6), spots=[
-            dict(name='queues', student=SPOTS[2], connector=dict(type='Projector'), loss=dict(type='CIRKDMemoryLoss'),
-                 memory=dict(type='ClassQueues', num_classes=3, dim=6, pixel_slots=40, region_slots=9, pixel_keys=30,
-                             region_keys=9)),
-            dict(name='mgd', student=SPOTS[2], connector=dict(type='MaskedGenerator'), weight=1e-3,
-                 loss=dict(type='MSELoss', reduction='sum')),
-            dict(name='dist', student='decode_head.conv_seg', loss=dict(type='DISTLoss')),
-            dict(name='ho', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1, ignore_index=None),
-                 discriminator=dict(type='HolisticDiscriminator', channels=4, depth=2))]),
+        model=dict(type='skd_mm.Distiller', student=network(dropout=0.3), teacher=network(width=6),
+                   spots=[*(dict(spot, name=name) for name, spot in METHODS.items()), dict(HOLISTIC, name='ho')]),
         pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
+        optim_wrapper=dict(type='skd_mm.AmpOptimWrapper', optimizer=dict(type='Adam', lr=1e-3)),
         schedule=dict(type='Simultaneous', phase_epochs=4, val_interval=1, average=False,
-                      spots={'queues': 1, 'mgd': 1, 'dist': 1, 'ho': 1, 'ho.discriminator': 0.001})),
+                      spots={**dict.fromkeys(METHODS, 1), 'MGD': 1e-3, 'ho': 1, 'ho.discriminator': 0.001})),
     # The loss is scaled: steps are skipped while the scale is too large, and it grows again after three good ones.
     'scaled': dict(
         model=MODEL, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
