@@ -54,7 +54,7 @@ def test_requirements_are_split_as_openmmlab_splits_them(repo):
 def test_what_everyone_installs_pins_neither_torch_nor_a_line_of_openmmlab(repo):
     everyone = parse(repo, 'requirements.txt')
     assert {'numpy', 'pytest', 'ruff'} <= everyone.keys()
-    assert not [name for name in everyone if name.startswith(('torch', 'mm', 'onedl'))]
+    assert not [name for name in everyone if name in ('torch', 'torchvision') or name.startswith(('mm', 'onedl'))]
 
 
 # Scripts

@@ -91,15 +91,30 @@ def export_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str)
     exported = exported_config(cfg)
     network = build_network(dict(cfg=copy.deepcopy(exported)), 'student')
     load_weights(network, path, 'student')
-    weights = dict(meta=_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),
+    weights = dict(meta=checkpoint_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),
                    state_dict=network.state_dict())
 
+    return write_student(exported, weights, out_dir, name)
+
+
+def write_student(cfg: Config, weights: Mapping[str, Any], out_dir: str | Path, name: str) -> tuple[Path, Path]:
+    """Write a config and a checkpoint, each complete or not at all.
+
+    Args:
+        cfg: The config.
+        weights: The checkpoint.
+        out_dir: The folder of the files; it is created if necessary.
+        name: The files are ``<name>.py`` and ``<name>.pth``.
+
+    Returns:
+        The paths of the config and of the checkpoint.
+    """
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     files = folder / f'{name}.py', folder / f'{name}.pth'
     tmp = [folder / f'.{file.name}.tmp' for file in files]
     try:
-        tmp[0].write_text(exported.pretty_text)
+        tmp[0].write_text(cfg.pretty_text)
         torch.save(weights, tmp[1])
         for temporary, file in zip(tmp, files, strict=True):
             atomic_replace(temporary, file)
@@ -162,7 +177,7 @@ def _uses_ours(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(map(_uses_ours, value))
 
 
-def _meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+def checkpoint_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Return classes and palette of a checkpoint as plain Python values, which every loader reads."""
     meta = checkpoint.get('meta', {})
     found = meta.get('dataset_meta') or {key.lower(): meta.get(key) for key in ('CLASSES', 'PALETTE')}

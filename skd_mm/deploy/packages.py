@@ -21,6 +21,7 @@ def require_packages(names: Sequence[str], purpose: str) -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            install = f'pip install {name}' if name not in ONNX else 'pip install -r requirements/deploy.txt'
+            listed = name in (*ONNX, 'torch_pruning')
+            install = 'pip install -r requirements/deploy.txt' if listed else f'pip install {name}'
             raise ImportError(f'{purpose} needs the package {name!r}, which cannot be imported ({error}); install it '
                               f'with `{install}`') from error
