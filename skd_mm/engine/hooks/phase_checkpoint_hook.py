@@ -128,10 +128,14 @@ class PhaseCheckpointHook(Hook):
         if key is None or metrics is None:
             return
         greater = self._greater(key)
-        start = self.best_start if key == SPOT_LOSS else float('-inf' if greater else 'inf')
-        score = float(metrics[key])
-        record = self.best.get(phase.name, dict(score=start))
-        if not (score > record['score'] if greater else score < record['score']):
+        worst = float('-inf' if greater else 'inf')
+        score = float(metrics.get(key, worst))
+        if not metrics:
+            # COCO's metric of a detector that finds nothing at all.
+            runner.logger.warning(f'phase {phase.name}: the validation gives no metrics; it counts as the worst {key}')
+        record = self.best.get(phase.name, dict(score=self.best_start if key == SPOT_LOSS else worst))
+        better = score > record['score'] if greater else score < record['score']
+        if not better and (metrics or phase.name in self.best):
             return
         name = f'best_{_file_name(key)}_{self.phase_name(runner.train_loop)}.pth'
         # The checkpoint holds its own record, so it is made before the file.

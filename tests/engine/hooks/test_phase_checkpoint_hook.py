@@ -104,6 +104,18 @@ def test_what_is_better(tmp_path, key, rule, worse, better):
     assert hook.best['head']['iter'] == 2
 
 
+def test_a_validation_without_metrics_is_the_worst(tmp_path, caplog):
+    hook = PhaseCheckpointHook(save_best='coco/bbox_mAP')
+    runner = StandIn(tmp_path, hook)
+    runner.validate(1)
+    runner.validate(2)
+    assert hook.best['head']['iter'] == 1 and hook.handover_file(runner, 'head', 'best').exists()
+    assert 'the validation gives no metrics; it counts as the worst coco/bbox_mAP' in caplog.text
+    runner.validate(3, **{'coco/bbox_mAP': 0.})
+    runner.validate(4)
+    assert hook.best['head']['score'] == 0 and hook.best['head']['iter'] == 3
+
+
 def test_no_number_is_no_best(tmp_path):
     hook = PhaseCheckpointHook()
     runner = StandIn(tmp_path, hook)
