@@ -10,7 +10,8 @@ from mmengine.registry import init_default_scope
 from skd_mm.registry import MODELS, RECIPES, build
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', *(page for page in sorted((ROOT / 'docs').rglob('*.md'))
+                               if page.parent.name not in ('_build', 'configs'))]
 BLOCK = re.compile(r'```(\w+)\n(.*?)```', re.DOTALL)
 OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]+')
 
@@ -40,13 +41,23 @@ def test_options_exist(page):
     assert not unknown
 
 
+def test_the_results_of_the_readme_are_those_of_the_results_page():
+    first_screen = (ROOT / 'README.md').read_text().partition('```bash')[0]
+    rows = [row for row in first_screen.splitlines() if row.startswith('|')][2:]
+    results = (ROOT / 'docs' / 'results.md').read_text()
+    assert len(rows) >= 4
+    missing = [number for row in rows for number in re.findall(r'\d+\.\d+', row) if number not in results]
+    assert not missing, 'the README shows results that docs/results.md does not have (any more)'
+
+
 def configs(*names):
     return [pytest.param(text, id=f'{name}-{i}') for name in names
             for i, text in enumerate(blocks(ROOT / name, 'python')) if 'model = ' in text and 'mmrazor' not in text]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('text', configs('README.md', 'docs/from_mmrazor.md', 'docs/your_own_config.md'))
+@pytest.mark.parametrize('text', configs('README.md', 'docs/from_mmrazor.md', 'docs/from_torchdistill.md',
+                                         'docs/your_own_config.md'))
 def test_configs_build_and_every_phase_finds_its_modules(text, tmp_path):
     # The README's paths are relative to configs/skd/camvid.
     file = tmp_path / 'config.py'

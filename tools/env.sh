@@ -57,7 +57,7 @@ EOF
 
 prefix=$(python -c 'import sys; print(sys.prefix)')
 key=$({ pwd; python --version; cat $line $detection requirements/cpu.txt requirements/runtime.txt requirements/deploy.txt \
-    requirements/tests.txt setup.py; } |
+    requirements/tests.txt requirements/docs.txt setup.py; } |
     sha256sum | cut -d' ' -f1)
 if [ "$(cat "$prefix/.skd_mm" 2>/dev/null)" != "$key" ] || [ ! -e skd_mm/.mim ]; then
     torch=$(python -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null || true)
@@ -70,7 +70,7 @@ if [ "$(cat "$prefix/.skd_mm" 2>/dev/null)" != "$key" ] || [ ! -e skd_mm/.mim ];
     [ -t 1 ] || quiet=(--quiet)
     echo "skd_mm: installing the requirements ($line) into $prefix; the first time takes minutes"
     python -m pip install --disable-pip-version-check "${quiet[@]}" "${torch_requirements[@]}" \
-        -r $line -r requirements/runtime.txt -r requirements/deploy.txt -r requirements/tests.txt
+        -r $line -r requirements/runtime.txt -r requirements/deploy.txt -r requirements/tests.txt -r requirements/docs.txt
     if [ -n "$detection" ]; then  # without what it requires but does not use, see the file
         python -m pip install --disable-pip-version-check "${quiet[@]}" --no-deps -r "$detection"
     fi
