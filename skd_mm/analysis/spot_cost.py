@@ -40,6 +40,9 @@ def spot_cost(cfg: Config, size: Sequence[int], batch_size: int = 2, iters: int 
     Returns:
         ``milliseconds``, the median; ``mib``, the peak of the memory above features and parameters; ``parameters``, the
         number of those at the spots that are trained.
+
+    Raises:
+        ValueError: A spot is at several modules.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = cfg.model.copy()
@@ -67,8 +70,10 @@ def _step(distiller: Any, size: Sequence[int], batch_size: int, device: torch.de
         spot = getattr(term, 'spot', term)
         shapes = [(shape[0], *(round(part * side / PROBE) for part, side in zip(shape[1:], size, strict=True)))
                   for shape in spot.shapes]
-        features[spot.name] = tuple(torch.randn(batch_size, *shape, device=device) for shape in shapes)
-        features[spot.name][0].requires_grad_()
+        if len(shapes) != 2:
+            raise ValueError(f'spot {spot.name!r} is at several modules, which cannot be measured')
+        student, teacher = (torch.randn(batch_size, *shape, device=device) for shape in shapes)
+        features[spot.name] = student.requires_grad_(), teacher
     context = dict(labels=labels)
 
     def step() -> None:

@@ -41,6 +41,14 @@ def test_discriminators_are_part_of_it():
     assert without['parameters'] == 0 < whole['parameters']
 
 
+def test_a_spot_at_several_modules_is_refused():
+    cfg = config(first=dict(student=SPOTS[0], connector=dict(type='Conv1x1')),
+                 flow=dict(student=SPOTS[1:], loss=dict(type='FSPLoss')))
+    cfg.model.teacher = network(stride=2)
+    with pytest.raises(ValueError, match=r"spot 'flow' is at several modules"):
+        spot_cost(cfg, (64, 64), iters=1)
+
+
 def test_the_first_row_is_the_reference():
     rows = [dict(config='kd', milliseconds=2.0, mib=0.4, parameters=0),
             dict(config='mgd', milliseconds=30.0, mib=100.2, parameters=1.5e6)]
