@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 
 from skd_mm.config import check_config
 from skd_mm.registry import RECIPES, build
@@ -35,8 +37,29 @@ def test_the_phases_of_a_config(path):
         assert phases[-2].fraction in (0.1, 0.25) and phases[-2].task == 1
     elif method.endswith('-unlabelled'):
         assert data == ['unlabelled'] and phases[0].task == 0 and sum(phases[0].spots.values()) == pytest.approx(1)
+    elif method == 'foundation':
+        assert data == ['unlabelled', 'labelled'] and [phase.task for phase in phases] == [0, 1]
     else:
         assert set(data) == {'labelled'} and {phase.fraction for phase in phases} <= {0.1, 0.25}
+
+
+@pytest.mark.slow
+def test_a_foundation_model_teaches_the_backbone():
+    cfg = Config.fromfile(next(path for path in PATHS if path.stem.startswith('foundation')))
+    cfg.model.teacher.checkpoint = None
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    features, labels = build(RECIPES, cfg.schedule).phases(model.outline(), model.spot_names())
+    model.activate(labels.train, labels.spots, labels.task)
+    assert not model.active.needs_teacher
+    everything = set(model.trainable())
+    model.activate(features.train, features.spots, features.task)
+    connector = {name for name in model.trainable() if not name.startswith('student.')}
+    assert connector and set(model.trainable()) - connector == {
+        name for name in everything if name.startswith('student.backbone.')}
+    # 96 x 128 pixels are 7 x 9 patches of 14.
+    assert model.teacher_input(torch.zeros(1, 3, 96, 128)).shape[2:] == (98, 126)
+    assert torch.isfinite(model.loss(torch.randn(1, 3, 96, 128), None)['spots.dinov2.loss'])
 
 
 def test_readme_and_metafile_name_all():
