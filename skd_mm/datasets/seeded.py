@@ -14,7 +14,8 @@ Key = tuple[int, ...]
 # Transforms that give the same image each time. Any other transform may be random.
 _DETERMINISTIC = {
     'LoadImageFromFile', 'LoadAnnotations', 'LoadImageFromNDArray', 'Resize', 'Pad', 'Normalize', 'CenterCrop',
-    'ResizeEdge', 'ResizeMask', 'PackSegInputs', 'PackInputs', 'PackClsInputs', 'ImageToTensor', 'ToTensor'
+    'ResizeEdge', 'ResizeMask', 'PackSegInputs', 'PackInputs', 'PackClsInputs', 'PackDetInputs', 'ImageToTensor',
+    'ToTensor'
 }
 
 
