@@ -14,6 +14,8 @@ from skd_mm.analysis.studies.compute import as_schedule
 
 from .sources import ReportRun
 
+DEPLOY = 'deploy.json'
+
 
 @dataclass(frozen=True)
 class PhaseTotal:
@@ -89,29 +91,36 @@ def count_key(cfg: Config) -> str:
     return json.dumps(dict(parts, schedule=schedule), sort_keys=True, default=str)
 
 
-def find_latencies(runs: Sequence[ReportRun]) -> dict[str, float]:
-    """Return measured milliseconds per image, from the ``deploy.json`` files in work directories.
+def find_latencies(runs: Sequence[ReportRun], folders: Sequence[Path] = ()) -> dict[str, float]:
+    """Return measured milliseconds per image, from the ``deploy.json`` files of ``tools/deploy.py``.
 
     Args:
-        runs: The runs.
+        runs: The runs; files in their work directories are found.
+        folders: Other folders with a file; it belongs to the run in whose work directory its checkpoint is.
 
     Returns:
-        The latency of each method for which there is one.
+        The latency of each method for which there is one: of the ONNX file with the fewest threads, or else of the
+        first file.
     """
+    work_dirs = {run.work_dir.resolve(): run.method for run in runs if run.work_dir is not None}
+    files: list[tuple[str | None, Path]] = [
+        (method, file) for work_dir, method in work_dirs.items() for file in sorted(work_dir.rglob(DEPLOY))]
+    files += [(None, folder / DEPLOY) for folder in folders]
     found: dict[str, float] = {}
-    for run in runs:
-        if run.work_dir is None or run.method in found:
+    for owner, file in files:
+        try:
+            values = json.loads(file.read_text())
+            method = owner or work_dirs.get(Path(values['checkpoint']).resolve().parent)
+            latency = _latency(values)
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
             continue
-        for file in sorted(run.work_dir.rglob('deploy.json')):
-            latency = _latency(file)
-            if latency is not None:
-                found[run.method] = latency
+        if method is not None:
+            found.setdefault(method, latency)
     return found
 
 
-def _latency(file: Path) -> float | None:
-    try:
-        values: Any = json.loads(file.read_text())
-        return float(values['latency_ms'])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _latency(values: Any) -> float:
+    entries = [entry for entry in values['files'] if entry.get('latency')]
+    chosen = next((entry for entry in entries if entry['format'] == 'onnx'), entries[0])
+    fewest = min(chosen['latency'], key=lambda latency: latency['threads'])
+    return fewest['median'] / values['input'][0]

@@ -86,7 +86,7 @@ def collect(sources: Sources, settings: Settings) -> Report:
     methods = list(sources.methods())
     teachers = [run.method for run in sources.runs if run.is_teacher]
     report = Report(sources, metric, settings.split, figures.method_colours(methods, teachers), settings.gallery)
-    report.latencies = find_latencies(sources.runs)
+    report.latencies = find_latencies(sources.runs, sources.deployments)
     if settings.compute:
         report.count()
     if settings.images:

@@ -46,11 +46,13 @@ class Sources:
     Attributes:
         runs: The runs, teachers first.
         studies: Contents of the ``study.json`` files.
+        deployments: Folders with the files of deployed students.
         notes: What could not be read, in sentences.
     """
 
     runs: list[ReportRun] = field(default_factory=list)
     studies: list[dict[str, Any]] = field(default_factory=list)
+    deployments: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def methods(self) -> dict[str, list[ReportRun]]:
@@ -70,7 +72,7 @@ def find_sources(paths: Sequence[str]) -> Sources:
 
     Args:
         paths: Work directories of runs or of studies, or folders of work directories; ``NAME=PATH`` names the method
-            of a run, and runs of one name are its seeds.
+            of a run, and runs of one name are its seeds. Also folders of ``tools/deploy.py``, for the latency.
 
     Returns:
         The runs and studies.
@@ -87,6 +89,9 @@ def find_sources(paths: Sequence[str]) -> Sources:
             raise FileNotFoundError(f'there is no folder {str(folder)!r}{did_you_mean(folder.name, names)}')
         if (folder / 'study.json').is_file() or next(_tasks(folder), None):
             _add_study(sources, folder)
+            continue
+        if (folder / 'deploy.json').is_file():
+            sources.deployments.append(folder)
             continue
         inside = [folder] if _is_run(folder) else sorted(child for child in folder.iterdir() if _is_run(child))
         if not inside:

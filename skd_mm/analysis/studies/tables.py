@@ -127,7 +127,7 @@ def notes(study: Mapping[str, Any], fraction: float | None) -> list[str]:
     elif pairs:
         lines.append('Not distinguishable at 95 % (best checkpoint, each pair by itself): '
                      f'{"; ".join(f"{one} and {other}" for one, other in pairs)}.')
-    else:
+    elif sum(len(statistics.results(study, method['name'], fraction)) > 1 for method in study['methods']) > 1:
         lines.append('Every pair of methods is distinguishable at 95 % (best checkpoint, each pair by itself).')
     lines += [f'{record["name"]}, seed {record["seed"]}: {record["status"]}.' for record in records
               if record['kind'] == 'run' and record['fraction'] == fraction and record['status'] != 'done']

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from skd_mm.analysis.report.costs import find_latencies
 from skd_mm.analysis.report.sources import find_sources
 
 
@@ -69,6 +70,22 @@ def test_a_study_that_has_just_begun(study):
     (study / 'study.json').unlink()
     sources = find_sources([str(study)])
     assert len(sources.runs) == 4 and 'no study.json yet' in sources.notes[0]
+
+
+def test_latencies_of_deployed_students(runs, tmp_path):
+    times = [dict(threads=2, median=3.), dict(threads=1, median=8.)]
+    files = [dict(format='pytorch', latency=[dict(threads=1, median=99.)]), dict(format='onnx', latency=times)]
+    values = dict(checkpoint=str(runs / 'stagewise' / 'best_x.pth'), files=files, input=[2, 3, 8, 8])
+    (tmp_path / 'deploy.json').write_text(json.dumps(values))
+    sources = find_sources([str(runs), str(tmp_path)])
+    assert len(sources.runs) == 3 and sources.deployments == [tmp_path]
+    assert find_latencies(sources.runs, sources.deployments) == dict(stagewise=4.)
+    inside = shutil.copytree(runs / 'baseline', tmp_path / 'baseline')
+    (inside / 'onnx').mkdir()
+    (inside / 'onnx' / 'deploy.json').write_text(json.dumps(values))
+    assert find_latencies(find_sources([str(inside)]).runs) == dict(baseline=4.)
+    (inside / 'onnx' / 'deploy.json').write_text('{}')
+    assert find_latencies(find_sources([str(inside)]).runs) == {}
 
 
 def test_bad_folders(runs, tmp_path):

@@ -72,6 +72,12 @@ def test_what_cannot_be_told_apart(study):
     assert 'Every pair of methods is distinguishable' in '\n'.join(tables.notes(study, 0.1))
 
 
+def test_nothing_is_said_of_differences_before_there_are_results(study):
+    for record in study['records']:
+        record.pop('metrics', None)
+    assert 'istinguishable' not in '\n'.join(tables.notes(study, 0.1))
+
+
 def test_one_seed_has_no_interval(study):
     study['study']['seeds'] = [0]
     study['records'] = [entry for entry in study['records'] if entry['seed'] == 0]
