@@ -35,7 +35,8 @@ class Classification(Task):
         """Replace the class of a data sample by a placeholder, see :meth:`Task.remove_labels`."""
         super().remove_labels(sample)
         # mmpretrain's data preprocessor expects that either all samples of a batch have a class, or none.
-        sample.set_gt_label(0)
+        if hasattr(sample, 'set_gt_label'):
+            sample.set_gt_label(0)
 
     def _example(self, index: int, size: tuple[int, ...], device: torch.device) -> Any:
         from mmpretrain.structures import DataSample

@@ -174,7 +174,6 @@ KILLS = [
     ('scaled', 'before_train_iter', 8, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 6, 'VERY_HIGH'),
     ('iterations', 'before_train_iter', 13, 'VERY_HIGH'),
-    ('unlabelled', 'before_train_iter', 5, 'VERY_HIGH'),
     ('unlabelled', 'before_train_iter', 17, 'VERY_HIGH'),  # with images of both kinds in the batch
 ]
 MORE = [
@@ -189,6 +188,7 @@ MORE = [
     *(('accumulation', 'before_train_iter', at, 'VERY_HIGH') for at in range(6, 13)),
     *(('iterations', 'before_train_iter', at, 'VERY_HIGH') for at in (3, 4, 5, 7, 8, 9, 10)),
     ('cache', 'after_step', 7, 'LOWEST'), ('cache', 'after_phase', 2, 'LOWEST'),
+    ('unlabelled', 'before_train_iter', 5, 'VERY_HIGH'),
 ]
 
 
