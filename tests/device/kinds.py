@@ -131,6 +131,11 @@ KINDS = {
         model=distiller([JUDGED], teacher=BANK), optim_wrapper=optimizer(), param_scheduler=[],
         schedule=dict(type='Phases', phase_iters=3, phases=[
             dict(name='lwkd', train='all', task=0.1, spots={'logits': 0.9, 'logits.discriminator': 0.1})])),
+    'discriminator of logits': dict(
+        model=distiller([dict(at(HEAD, 'KDLoss', name='logits'), discriminator=dict(
+            type='HolisticDiscriminator', channels=4, depth=2, objective='wgan-gp'))]), optim_wrapper=optimizer(),
+        param_scheduler=[], schedule=dict(type='Simultaneous', phase_iters=3, average=False,
+                                          spots={'logits': 1, 'logits.discriminator': 0.1})),
     'permuted mean of a bank': simultaneous(
         [dict(JUDGED, discriminator=None)], teacher=dict(BANK, target='mean', permutation=1)),
     'virtual teacher': simultaneous(

@@ -3,9 +3,13 @@
 import pytest
 import torch
 
+from skd_mm.analysis.benchmark.memory import peak_memory
+from skd_mm.distillers.spot import Setting, Spot
 from skd_mm.losses import CIRKDMemoryLoss
 from tests.helpers import batch, build_distiller, network
-from tests.segmentation_methods import FEATURE, METHODS, QUEUES
+from tests.segmentation_methods import FEATURE, LOGITS, METHODS, QUEUES
+
+LIMITS = {'BPKDLoss': 80, 'CIRKDLoss': 400, 'CIRKDMemoryLoss': 400}  # MiB
 
 
 def distiller_of(method, **kwargs):
@@ -55,11 +59,13 @@ def test_every_method_under_autocast(method):
 
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_at_crops_of_camvid(method):
-    """Crops of 360 pixels have logits of 45: no power of two divides that."""
+    """Crops of 360 pixels have logits of 45: no power of two divides that. One image has a single class."""
     spot = dict(METHODS[method], name='spot')
     distiller = build_distiller(network(stride=2), network(width=6, stride=2), spots=[spot])
     distiller.activate('all', ['spot'])
-    value = value_of(distiller.train(), *batch(2, side=90))
+    inputs, samples = batch(2, side=90)
+    samples[0].gt_sem_seg.data[:] = 1
+    value = value_of(distiller.train(), inputs, samples)
     value.backward()
     assert value > 0 and distiller.student.backbone.layers[0][0].weight.grad.isfinite().all()
 
@@ -89,6 +95,24 @@ def test_numbers_of_classes_and_channels_are_those_of_the_networks():
                    connector=[dict(type='Conv1x1', out_channels=5)], memory=dict(QUEUES, num_classes=2), name='spot')
     queues = build_distiller(network(), network(width=6), spots=[widened]).spots['spot'].memory
     assert (queues.num_classes, queues.pixels.shape[2]) == (2, 5)
+
+
+@pytest.mark.parametrize('method', [
+    pytest.param(method, marks=[pytest.mark.slow] if method in LIMITS else []) for method in METHODS])
+def test_the_memory_that_150_classes_take(method):
+    """One image of 512 × 512 with logits and features of 64 × 64 positions; the docs have the limits."""
+    channels = (150, 150) if METHODS[method]['student'] == LOGITS else (32, 48)
+    settings = {**METHODS[method], 'name': 'spot', 'teacher': 'head', 'student': 'head', 'setting': Setting(150)}
+    settings = {'loss': dict(type='MSELoss'), 'connector': None, 'teacher_connector': None, **settings}
+    if 'memory' in settings:
+        settings['memory'] = dict(type='ClassQueues', pixel_slots=100, region_slots=100)
+    features = [torch.randn(1, count, 64, 64) for count in channels]
+    spot = Spot(**settings, student_feature=features[0], teacher_feature=features[1]).train()
+    features[0].requires_grad_()
+    labels = torch.randint(150, (1, 64, 64)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    peak = peak_memory(lambda: spot(*features, dict(labels=labels)).mean().backward())
+    assert features[0].grad.isfinite().all()
+    assert peak < LIMITS.get(method, 32)
 
 
 def test_several_methods_at_one_module():
