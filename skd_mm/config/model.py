@@ -7,7 +7,7 @@ from typing import Any
 from mmengine import registry as root
 
 from skd_mm.distillers import Distiller
-from skd_mm.distillers.networks import network_config
+from skd_mm.distillers.networks import network_config, whole_model
 from skd_mm.registry import NETWORK_TRANSFORMS, SCOPE
 
 from .component import check_component
@@ -46,5 +46,7 @@ def _check_network(cfg: Any, role: str, scope: str | None) -> Iterator[str]:
     except (FileNotFoundError, KeyError) as error:
         yield str(error.args[0])
         return
+    if role == 'teacher':
+        model = whole_model(model, model.get('_scope_', own_scope or scope))
     yield from check_component(root.MODELS, model, f'model.{role}', own_scope or scope)
     yield from check_component(NETWORK_TRANSFORMS, cfg.get('transform'), f'model.{role}.transform', SCOPE)

@@ -151,10 +151,8 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
         with MMENGINE_MODELS.switch_scope_and_registry(scope):
             pass
         model_cfg['_scope_'] = scope
-    if role == 'teacher' and _is_backbone(model_cfg):
-        # It is a teacher of features; a student needs a head for its task.
-        outer = model_cfg.pop('data_preprocessor', None)
-        model_cfg = ConfigDict(type='skd_mm.BareBackbone', backbone=model_cfg, data_preprocessor=outer)
+    if role == 'teacher':
+        model_cfg = whole_model(model_cfg, model_cfg.get('_scope_'))
     try:
         return MMENGINE_MODELS.build(model_cfg)
     except Exception as error:
@@ -162,11 +160,22 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
         raise ValueError(f'model.{role}{part} cannot be built: {type(error).__name__}: {error}') from error
 
 
-def _is_backbone(cfg: Mapping[str, Any]) -> bool:
-    """Return whether a config is that of a module that is no whole model, such as a backbone."""
-    with MMENGINE_MODELS.switch_scope_and_registry(cfg.get('_scope_')) as registry:
+def whole_model(cfg: ConfigDict, scope: str | None) -> ConfigDict:
+    """Return the config of a model for a teacher that may be a backbone alone.
+
+    Args:
+        cfg: The config of a model or of a backbone; the latter may have a ``data_preprocessor``.
+        scope: The scope in which its type is looked up.
+
+    Returns:
+        The config of a model as it is; for a backbone, that of a ``BareBackbone``.
+    """
+    with MMENGINE_MODELS.switch_scope_and_registry(scope) as registry:
         kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-    return isinstance(kind, type) and not issubclass(kind, BaseModel)
+    if not isinstance(kind, type) or issubclass(kind, BaseModel):
+        return cfg
+    backbone = ConfigDict({key: value for key, value in cfg.items() if key != 'data_preprocessor'})
+    return ConfigDict(type='skd_mm.BareBackbone', backbone=backbone, data_preprocessor=cfg.get('data_preprocessor'))
 
 
 def _part_at_fault(cfg: Mapping[str, Any]) -> str:

@@ -2,9 +2,11 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
+from skd_mm.config import check_config
+from skd_mm.config.check import ConfigError
 from skd_mm.distillers import build_network
 from skd_mm.distillers.networks import load_weights
-from tests.helpers import batch, network
+from tests.helpers import batch, config, network
 
 VIT = dict(type='mmpretrain.VisionTransformer', arch=dict(embed_dims=12, num_layers=2, num_heads=2,
                                                           feedforward_channels=24), img_size=28, patch_size=14)
@@ -29,6 +31,14 @@ def test_a_teacher_may_be_a_backbone_alone():
     assert teacher().data_preprocessor is None
     with pytest.raises(NotImplementedError, match="without a head has no mode 'loss'"):
         model(image, mode='loss')
+
+
+def test_the_check_of_a_config_knows_it(tmp_path):
+    cfg = config(tmp_path, {'model.teacher': dict(VIT, data_preprocessor=IMAGENET, _delete_=True)})
+    assert check_config(cfg) == []
+    cfg.model.teacher.patch_sise = 14
+    with pytest.raises(ConfigError, match=r"model\.teacher\.backbone\.patch_sise: a Vision.*mean 'patch_size'"):
+        check_config(cfg)
 
 
 def test_it_is_distilled_with_its_own_input_size():
