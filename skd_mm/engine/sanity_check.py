@@ -10,6 +10,7 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
 
 from skd_mm.engine.schedulers.phase_schedulers import is_plateau
+from skd_mm.features.temporary_modes import preserve_buffers
 from skd_mm.models.label_teachers import LabelTeacher
 from skd_mm.schedules import Phase
 from skd_mm.utils import derive_seed, described, did_you_mean, temporary_seed
@@ -127,7 +128,9 @@ def _check_validation_and_metric(loop: Any, task: Phase) -> None:
 def check_losses(distiller: Any, loader: Any, keys: Sequence[Any], phase: str) -> None:
     """Compute the student's own losses for one image, without training.
 
-    Some losses need several images (mmsegmentation's KNet): if they fail with the first one, all are tried.
+    Some losses need several images (mmsegmentation's KNet): if they fail with the first one, all are tried. Others
+    need outputs that the model has in training mode only (PIDNet, DDRNet): then training mode is tried. BN statistics
+    stay as they are.
 
     Args:
         distiller: With the task activated, in eval mode.
@@ -141,18 +144,27 @@ def check_losses(distiller: Any, loader: Any, keys: Sequence[Any], phase: str) -
     """
     sample = loader.dataset[keys[0]]
     _check_packed(sample, 'train_dataloader')
-    try:
-        losses = _losses(distiller, loader, [sample])
-    except ValueError as error:
-        if len(keys) < 2:
-            raise
-        try:
-            losses = _losses(distiller, loader, [loader.dataset[key] for key in keys])
-        except ValueError:
-            raise error from error.__cause__
+    losses = _first_losses(distiller, loader, sample, keys)
     if not any('loss' in name for name in losses):
         raise ValueError(f'phase {phase!r} has a task, but the student (model.student) has no loss for it; it returns '
                          f'{sorted(losses)}: check its heads')
+
+
+def _first_losses(distiller: Any, loader: Any, sample: Any, keys: Sequence[Any]) -> Mapping[str, Any]:
+    try:
+        return _losses(distiller, loader, [sample])
+    except ValueError as error:
+        samples = [loader.dataset[key] for key in keys]
+        for training in (False, True):
+            try:
+                with preserve_buffers(distiller):
+                    distiller.train(training)
+                    return _losses(distiller, loader, samples)
+            except ValueError:
+                continue
+            finally:
+                distiller.eval()
+        raise error from error.__cause__
 
 
 def _losses(distiller: Any, loader: Any, samples: Sequence[Any]) -> Mapping[str, Any]:

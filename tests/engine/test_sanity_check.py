@@ -1,6 +1,7 @@
 """What is wrong with the task is found before the first phase."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from mmengine.runner import Runner
 
 from skd_mm.engine import PhaseLoop
+from skd_mm.engine.sanity_check import check_losses
 from tests.helpers import config, differing, quick, state
 
 
@@ -55,3 +57,31 @@ def test_a_measure_that_needs_more_than_an_image_is_left_to_the_validation(tmp_p
         loop = Runner.from_cfg(config(tmp_path)).train_loop
         loop.check_task()
     assert not [metric.results for metric in loop.validation.evaluator(loop.phases[-1]).metrics if metric.results]
+
+
+class TrainsOnly(torch.nn.Module):
+    """A model whose loss reads an output that exists in training mode only, with BN."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(1)
+        self.student = self.forward
+        self.calls = []
+
+    def data_preprocessor(self, data, training):
+        return dict(inputs=torch.stack([sample['inputs'] for sample in data]))
+
+    def forward(self, inputs, mode):
+        self.calls.append((len(inputs), self.training))
+        outputs = (self.norm(inputs), inputs) if self.training else (self.norm(inputs),)
+        _, second = outputs
+        return dict(loss=second.sum())
+
+
+def test_a_loss_that_needs_training_mode_is_tried_in_it_and_leaves_no_trace():
+    samples = [dict(inputs=torch.tensor([value]), data_samples=None) for value in (1., 2.)]
+    loader = SimpleNamespace(dataset=samples, collate_fn=list)
+    model = TrainsOnly().eval()
+    check_losses(model, loader, [0, 1], 'task_head')
+    assert model.calls == [(1, False), (2, False), (2, True)]
+    assert not model.training and model.norm.running_mean.item() == 0 and model.norm.num_batches_tracked == 0
