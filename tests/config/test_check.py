@@ -214,7 +214,8 @@ def configs(folder):
 
 @pytest.mark.slow
 def test_no_config_of_this_toolkit_is_refused(repo):
-    for path in configs(repo / 'configs')[::10]:
+    # test_detection_configs.py looks at those of detectors, if mmdetection is installed.
+    for path in [path for path in configs(repo / 'configs') if 'detection' not in path.parts][::10]:
         cfg = Config.fromfile(path)
         if path.parent.name == 'students':  # a network and its data, for distillations to inherit
             for key in ('train_dataloader', 'train_cfg', 'optim_wrapper'):

@@ -49,6 +49,19 @@ class ZooClsDataset(ToyClsDataset):
         return infos
 
 
+@DATASETS.register_module(force=True)
+class ZooDetDataset(ToyClsDataset):
+    """Toy images, each with a box around its middle."""
+
+    def load_data_list(self):
+        infos = super().load_data_list()
+        for info in infos:
+            box = np.array([[8, 8, self.side - 8, self.side - 12]], np.float32)
+            info.update(img_id=info['sample_idx'], gt_bboxes=box, gt_bboxes_labels=np.zeros(1, np.int64),
+                        gt_ignore_flags=np.zeros(1, bool), scale_factor=(1., 1.))
+        return infos
+
+
 def build(zoo: Config) -> tuple[Any, float]:
     """Build the distiller as a run does; return it and the seconds of CPU time that it took."""
     init_default_scope(zoo.get('default_scope', 'mmengine'))
@@ -79,6 +92,11 @@ def run_config(zoo: Config, library: str, shape: tuple[int, ...], folder: Path, 
         data = dict(type='mmengine.ZooSegDataset', classes=classes, pipeline=[*pipeline, dict(type='PackSegInputs')])
         for role in ('student', 'teacher'):
             model[role]['data_preprocessor']['size'] = (side, side)
+    elif library == 'mmdet':
+        data = dict(type='mmengine.ZooDetDataset', pipeline=[dict(type='PackDetInputs')])
+        for role in ('student', 'teacher'):
+            model[role]['data_preprocessor'].pop('batch_augments', None)  # images are resized at random
+            model[role]['backbone'].pop('frozen_stages', None)
     else:
         data = dict(type='mmengine.ZooClsDataset', channels=shape[0], pipeline=[dict(type='PackInputs')],
                     classes=[str(i) for i in range(model['student']['head']['num_classes'])])
@@ -127,6 +145,10 @@ def infer(library: str, files: tuple[Path, Path], side: int) -> None:
     if library == 'mmseg':
         from mmseg.apis import inference_model, init_model
         output = inference_model(init_model(config, checkpoint, device='cpu'), image).seg_logits.data
+    elif library == 'mmdet':
+        from mmdet.apis import inference_detector, init_detector
+        model = init_detector(config, checkpoint, palette='random', device='cpu')
+        output = inference_detector(model, image).pred_instances.bboxes
     else:
         from mmpretrain import ImageClassificationInferencer
         found = ImageClassificationInferencer(config, pretrained=checkpoint, device='cpu')(image)
