@@ -26,6 +26,7 @@ class Latency:
         median: The median over the rounds.
         low: Their first quartile.
         high: Their third quartile.
+        fastest: The fastest run, which other load on the machine affects least.
         rounds: The number of timed runs.
         warmup: The number of runs before them.
         clock: ``'wall'``, or ``'cpu'`` for the time of the process.
@@ -35,6 +36,7 @@ class Latency:
     median: float
     low: float
     high: float
+    fastest: float
     rounds: int
     warmup: int
     clock: str
@@ -80,7 +82,7 @@ def measure_latency(networks: Mapping[str, nn.Module | str | Path], inputs: Tens
             times = interleaved(steps, rounds, warmup, CLOCKS[clock])
             for name, spent in times.items():
                 low, median, high = (float(value) for value in np.quantile(spent, [0.25, 0.5, 0.75]))
-                found[name].append(Latency(count, median, low, high, rounds, warmup, clock))
+                found[name].append(Latency(count, median, low, high, min(spent), rounds, warmup, clock))
     finally:
         torch.set_num_threads(before)
     return found

@@ -154,8 +154,10 @@ class _Writer:
         try:
             difference = worst_difference(OnnxNetwork(self.file), self.model, batches)
         except Exception as error:  # onnxruntime's classes of errors have no base of their own
-            reason = str(error).strip().splitlines()[0]
-            raise ExportError(f'the exported file does not run: {reason}') from error
+            found = re.search(r'while running (\w+) node', str(error))
+            reason = f'its operator {found.group(1)} fails' if found else str(error).strip().splitlines()[0]
+            raise ExportError(f'the exported file does not run on images of another number or size: {reason}'
+                              ) from error
         if not difference <= self.tolerance:
             raise ExportError(f'the largest relative difference between the exported file and PyTorch is '
                               f'{difference:.2g}, more than {self.tolerance:.2g}')
