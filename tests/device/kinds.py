@@ -85,6 +85,8 @@ KINDS = {
     'fitnets': dict(schedule=dict(type='FitNets', hints=[SPOTS[1]], phase_iters=2)),
     'progressive': dict(model=distiller([*SPOTS, LOGITS]),
                         schedule=dict(type='Progressive', phase_iters=2, logits='logits', fraction=[1 / 3, 1])),
+    'few labels': dict(model=distiller([*SPOTS, LOGITS]), schedule=dict(type='FewLabels', phase_iters=2)),
+    'reconstruction': dict(schedule=dict(type='StagewiseReconstruction', phase_iters=2)),
     'no teacher': dict(model=dict(type='skd_mm.Distiller', student=network()),
                        schedule=dict(type='NoTeacher', phase_iters=2)),
     'phases': dict(schedule=dict(type='Phases', phase_iters=2, phases=[
