@@ -28,6 +28,7 @@ from .network import ExportedNetwork, use_file
 from .onnx import DYNAMIC, export_onnx
 from .packages import ONNX
 from .post_training import METHODS, quantize_static
+from .quantisation import export_tolerance, integer_copy, quantized_layers
 from .table import format_table
 from .tracing import ExportError
 from .verification import TOLERANCE, relative_difference
@@ -125,7 +126,11 @@ class _Deployment:
         student.work_dir, student.log_level = work_dir, 'WARNING'
         self.runner: Any = RUNNERS.build(student) if 'runner_type' in student else Runner.from_cfg(student)
         load_weights(self.runner.model, checkpoint, 'student')
-        model = copy.deepcopy(self.runner.model).cpu().eval()
+        model = integer_copy(copy.deepcopy(self.runner.model).cpu().eval())
+        self.tolerance = export_tolerance(model, options.tolerance)
+        if quantized_layers(model) and 'onnx-int8' in options.formats:
+            raise ValueError("the format 'onnx-int8' quantises a network in float, and the student is quantised "
+                             "already: the format 'onnx' writes its integers")
         self.network = ExportedNetwork(model, options.normalize, options.labels)
         if options.labels:
             testing.check_metrics(model, student.test_evaluator, 'a file with `--labels`')
@@ -165,7 +170,7 @@ class _Deployment:
         if kind == 'onnx':
             outputs = ['labels'] if self.options.labels else []
             return export_onnx(self.network, example, file, dynamic=self.options.dynamic, output_names=outputs,
-                               tolerance=self.options.tolerance, metadata=self.network.metadata).notes
+                               tolerance=self.tolerance, metadata=self.network.metadata).notes
         if kind == 'onnx-int8':
             assert self.calibration is not None
             quantize_static(written['onnx'], file, self.calibration, self.options.calibration_method)
@@ -204,7 +209,7 @@ class _Deployment:
                 worst = max(worst, float((outputs != expected).double().mean()))
             else:
                 worst = max(worst, relative_difference(outputs, expected))
-        limit = float('inf') if kind == 'onnx-int8' else self.options.tolerance
+        limit = float('inf') if kind == 'onnx-int8' else self.tolerance
         if not worst <= limit or worst == float('inf'):
             raise ExportError(f'{kind}: the largest relative difference from PyTorch on images of the test is '
                               f'{worst:.2g}, more than {limit:.2g}')

@@ -281,6 +281,29 @@ def test_the_exported_config_builds_the_quantised_student(pair, tmp_path):
     assert torch.equal(outputs(model, inputs), outputs(student.eval(), inputs))
 
 
+@pytest.mark.slow
+def test_a_quantised_student_is_deployed_with_its_integers(pair, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    from skd_mm.deploy.deployment import DeployOptions, deploy
+    _, student = pair
+    calibrate(student, lambda: outputs(student, batch()[0]))
+    torch.save(dict(state_dict={f'student.{key}': value for key, value in student.state_dict().items()},
+                    meta=dict(dataset_meta=dict(classes=['a', 'b', 'c']))), tmp_path / 'iter_1.pth')
+    cfg = config(tmp_path, model=dict(type='skd_mm.Distiller', student=dict(network(), transform=FOUR_BITS),
+                                      teacher=network(), spots=SPOTS))
+    options = DeployOptions(threads=(1, ), rounds=2, warmup=1, images=2)
+    results = deploy(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out', 'toy', options, lambda line: None)
+    plain, file = results['files']
+    assert file['difference'] < 0.1 and file['metrics']['mIoU'] == pytest.approx(plain['metrics']['mIoU'], abs=2)
+    graph = onnx.load(tmp_path / 'out' / 'toy.onnx').graph
+    assert 'QuantizeLinear' in {node.op_type for node in graph.node}
+    with pytest.raises(ValueError, match="'onnx-int8' quantises a network in float"):
+        deploy(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'other', 'toy', DeployOptions(formats=('onnx-int8', )))
+    assert not (tmp_path / 'other').exists()
+
+
 def test_errors_in_a_config_are_reported_early(tmp_path):
     def errors(transform):
         cfg = config(tmp_path, model=dict(type='skd_mm.Distiller', student=dict(network(), transform=transform),

@@ -2,11 +2,12 @@
 
 from .calibration import CalibrationHook, calibrate, quantized_layers, uncalibrated
 from .layers import FixedBatchNorm, QuantizedConv2d, QuantizedLayer, QuantizedLinear
-from .onnx import integer_copy
+from .onnx import export_tolerance, integer_copy
 from .quantizers import ActivationQuantizer, Quantizer, WeightQuantizer
 from .transform import FakeQuantize
 
 __all__ = [
     'ActivationQuantizer', 'CalibrationHook', 'FakeQuantize', 'FixedBatchNorm', 'QuantizedConv2d', 'QuantizedLayer',
-    'QuantizedLinear', 'Quantizer', 'WeightQuantizer', 'calibrate', 'integer_copy', 'quantized_layers', 'uncalibrated'
+    'QuantizedLinear', 'Quantizer', 'WeightQuantizer', 'calibrate', 'export_tolerance', 'integer_copy',
+    'quantized_layers', 'uncalibrated'
 ]
