@@ -42,7 +42,7 @@ class ExportedNetwork(nn.Module):
     @property
     def metadata(self) -> dict[str, Any]:
         """What an exported file must keep so that it can be tested."""
-        return dict(normalize=self.normalize, labels=self.labels, classes=class_count(self.model))
+        return dict(normalize=self.normalize, labels=self.labels, classes=self.task.num_classes(self.model))
 
     def forward(self, images: Tensor) -> Any:
         """Run the network.
@@ -103,16 +103,8 @@ def use_file(model: nn.Module, file: str | Path, threads: int | None = None) -> 
 
 def _check_classes(wrapped: ExportedNetwork, loaded: ExportedFile) -> None:
     """Compare the number of classes, where it is known."""
-    expected = class_count(wrapped.model)
+    expected = wrapped.task.num_classes(wrapped.model)
     found = loaded.metadata.get('classes')
     if None not in (found, expected) and found != expected:
         raise ValueError(f'{loaded.file} gives {found} classes, and the {type(wrapped.model).__name__} of the config '
                          f'has {expected}')
-
-
-def class_count(model: nn.Module) -> int | None:
-    """Return the number of classes that a model's head predicts; None if it does not say."""
-    head: Any = getattr(model, task_of(model).head, None)
-    if isinstance(head, nn.ModuleList):
-        head = head[-1]
-    return getattr(head, 'out_channels', getattr(head, 'num_classes', None))

@@ -82,6 +82,29 @@ def test_a_classifier_predicts_with_the_network_of_a_file(monkeypatch, options):
             torch.testing.assert_close(one.pred_score, reference.pred_score)
 
 
+def test_a_detector_predicts_with_the_network_of_a_file(monkeypatch):
+    pytest.importorskip('mmdet', reason='mmdetection is not installed')
+    from tests.detectors import detector_config
+
+    def build():
+        init_default_scope('mmdet')
+        return MODELS.build(detector_config()).eval()
+
+    model, other, file = replaced(monkeypatch, build, {})
+    for part in (model, other):
+        part.test_cfg.score_thr = 0
+    inputs = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected, found = [one.predict(inputs, task_of(model).example_samples((3, 64, 64), inputs.device, 2),
+                                       rescale=False) for one in (model, other)]
+    assert file.calls == 1 and len(expected[0].pred_instances) > 0
+    for one, reference in zip(found, expected, strict=True):
+        assert torch.equal(one.pred_instances.labels, reference.pred_instances.labels)
+        torch.testing.assert_close(one.pred_instances.bboxes, reference.pred_instances.bboxes)
+    with pytest.raises(ValueError, match='detection are no maps of classes'):
+        ExportedNetwork(model, labels=True)
+
+
 def test_normalised_images_are_turned_back_into_pixels():
     model = segmentor()
     model.data_preprocessor = MODELS.build(dict(type='SegDataPreProcessor', mean=[1., 2., 3.], std=[4., 5., 6.],
