@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import skd_mm
 from skd_mm.checkpoint import CheckpointError
 from skd_mm.compat import INSTALL_DETECTION, installed_line
-from skd_mm.tasks import PARTS
+from skd_mm.tasks import PARTS, apply_switches
 from skd_mm.utils import did_you_mean, from_main_process
 
 from .transformed import adapted_weights, transformed_config
@@ -154,10 +154,12 @@ def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[
     if role == 'teacher':
         model_cfg = whole_model(model_cfg, model_cfg.get('_scope_'))
     try:
-        return MMENGINE_MODELS.build(model_cfg)
+        network: nn.Module = MMENGINE_MODELS.build(model_cfg)
     except Exception as error:
         part = _part_at_fault(model_cfg)
         raise ValueError(f'model.{role}{part} cannot be built: {type(error).__name__}: {error}') from error
+    apply_switches(network)
+    return network
 
 
 def whole_model(cfg: ConfigDict, scope: str | None) -> ConfigDict:

@@ -48,7 +48,7 @@ class Dataflow:
 
 
 def trace_dataflow(network: FeatureExtractor, call: Callable[[], Any], names: Collection[str]) -> Dataflow:
-    """Run a network once and find what the named features depend on.
+    """Run a network once and find what the named features depend on, and which of them are changed in place later.
 
     Nothing is computed backwards: the graph is only walked. So a parameter counts as reached if a gradient would flow
     to it, whatever its value.
@@ -95,6 +95,7 @@ def _trace(network: FeatureExtractor, call: Callable[[], Any], names: Collection
     outputs: dict[str, Any] = {}
     positions: dict[str, int] = {}
     roots: dict[str, tuple[Any, ...]] = {}
+    versions: dict[str, int] = {}
 
     def record(path: str, output: Any) -> None:
         for name, (owner, index) in paths.items():
@@ -102,12 +103,14 @@ def _trace(network: FeatureExtractor, call: Callable[[], Any], names: Collection
                 feature = network.pick(name, output, index)
                 outputs[name], positions[name] = feature.detach(), len(calls)
                 roots[name] = _nodes(feature)
+                versions[name] = feature._version
         calls.append(Call(path, _nodes(output)))
 
     model = network.model
     with torch.enable_grad(), trainable_parameters(model, True), without_recomputation(model):
         result = network.watch(call, record)
         parameters = {id(parameter): name for name, parameter in model.named_parameters()}
+        network.copied.update(name for name, version in versions.items() if outputs[name]._version != version)
         missing = [name for name in names if name not in outputs]
         if missing:
             raise RuntimeError(f'the {network.role} was run, but these modules were not: {missing}. Name a module '

@@ -47,6 +47,8 @@ class FeatureExtractor:
 
     Attributes:
         image_size: Returns the size of the images that the model is given, from that of the batch.
+        copied: Names of features that a later module changes in place (:func:`trace_dataflow` finds them). They are
+            captured as copies.
 
     Raises:
         KeyError: From :meth:`module_path`, if a name is not a module of the model; the closest names are given.
@@ -59,11 +61,14 @@ class FeatureExtractor:
         self.role = role
         self.execution = execution or Execution()
         self.image_size: Callable[[ImageSize], ImageSize] = _unchanged
+        self.copied: set[str] = set()
 
     def __deepcopy__(self, memo: dict) -> 'FeatureExtractor':
         if self.shared:
             return self
-        return FeatureExtractor(copy.deepcopy(self.model, memo), self.role, copy.deepcopy(self.execution, memo))
+        found = FeatureExtractor(copy.deepcopy(self.model, memo), self.role, copy.deepcopy(self.execution, memo))
+        found.copied = set(self.copied)
+        return found
 
     def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
         """Find the module of a name.
@@ -190,7 +195,10 @@ class FeatureExtractor:
 
         def capturer(name: str, index: int | None) -> Callable:
             def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                feature = features[name] = self.pick(name, output, index)
+                feature = self.pick(name, output, index)
+                if name in self.copied:
+                    feature = feature.clone()
+                features[name] = feature
                 versions[name] = feature._version
                 done(name)
 

@@ -11,11 +11,24 @@ from skd_mm.utils import UNLABELLED
 from .base import Task, Window
 from .classification import Classification
 from .detection import Detection
+from .exceptions import apply_switches
 from .segmentation import Segmentation
 
 __all__ = [
-    'DEFAULT_TASK', 'LIBRARIES', 'PARTS', 'TASKS', 'Classification', 'Detection', 'Segmentation', 'Task', 'Window',
-    'default_metric', 'example_samples', 'label_of', 'task_of',
+    'DEFAULT_TASK',
+    'LIBRARIES',
+    'PARTS',
+    'TASKS',
+    'Classification',
+    'Detection',
+    'Segmentation',
+    'Task',
+    'Window',
+    'apply_switches',
+    'default_metric',
+    'example_samples',
+    'label_of',
+    'task_of',
 ]
 
 TASKS: tuple[Task, ...] = (Segmentation(), Classification(), Detection())

@@ -1,3 +1,4 @@
+import copy
 import gc
 
 import pytest
@@ -119,3 +120,22 @@ def test_output_norms_of_a_transformer_belong_to_the_head_that_reads_them():
         assert f'backbone.norm{k}' in head.modules
     assert all(f'backbone.norm{k}.weight' not in split.reached[end] for k in range(4) for end in ends)
     assert 'backbone.norm0.weight' in split.alive
+
+
+def test_features_that_are_changed_in_place_are_captured_as_copies():
+    class Summed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+
+        def forward(self, x):
+            y = self.a(x)
+            y += 1
+            return self.b(y)
+
+    net = FeatureExtractor(Summed())
+    x = torch.ones(1, 1, 2, 2)
+    trace_dataflow(net, lambda: net.model(x), ['a', 'b'])
+    assert net.copied == {'a'} == copy.deepcopy(net).copied
+    _, features = net.run(lambda: net.model(x), ['a', 'b'])
+    torch.testing.assert_close(features['a'], net.model.a(x))

@@ -21,6 +21,9 @@ SKIPPED: dict[str, dict[str, str]] = {
     'mmpretrain': {
         'glip': 'a backbone for detection, without a task',
         'sam': 'a backbone for segmentation, without a task',
+        'dinov2': 'a backbone without a head',
+        'eva': 'a backbone without a head',
+        'eva02': 'a backbone without a head',
     },
     'mmdet': {
         'yolox': 'its first layer turns pixels into channels: set model.input_shape=(3, 64, 64)',
@@ -38,6 +41,13 @@ CHOSEN: dict[str, tuple[str, ...]] = {
 }
 """By library the only families that are run. mmdetection's others need compiled operators, masks, text or video, or
 have not been tried."""
+
+CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
+    'mmpretrain/levit': ('mmpretrain does not train its distillation head', {'model.head.distillation': False}),
+    'mmseg/beit': ('smaller images', {'model.backbone.img_size': (128, 128)}),
+    'mmseg/mae': ('smaller images', {'model.backbone.img_size': (128, 128)}),
+}
+"""By family what is changed in its config, and why."""
 
 
 def config_folder(library: str) -> Path:

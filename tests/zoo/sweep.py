@@ -44,7 +44,8 @@ def parse_args() -> argparse.Namespace:
 
 def run_family(library: str, config: str, args: argparse.Namespace) -> dict[str, Any]:
     """Run a family in a process of its own; return its result, with ``error`` if it failed."""
-    folder = Path(tempfile.mkdtemp(prefix='zoo_'))
+    memory = '/dev/shm' if os.path.isdir('/dev/shm') else None  # a run writes more checkpoints than it computes
+    folder = Path(tempfile.mkdtemp(prefix='zoo_', dir=memory))
     start = time.monotonic()
     child = os.fork()
     if not child:

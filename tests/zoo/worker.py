@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from skd_mm.deploy.export import export_student, student_config
 from tests.helpers import ToyClsDataset, ToySegDataset, train
-from tests.zoo.families import config_folder
+from tests.zoo.families import CHANGES, config_folder
 
 # Transforms that make labels which a head needs.
 LABELS = ('GenerateEdge', )
@@ -78,6 +78,13 @@ def model_config(zoo: Config) -> dict[str, Any]:
                 spots='backbone')
 
 
+def read_zoo_config(library: str, config: str) -> Config:
+    """Read a config of a zoo, with the changes to it in :data:`CHANGES`."""
+    zoo = Config.fromfile(str(config_folder(library) / config))
+    zoo.merge_from_dict(CHANGES.get(f'{library}/{config.partition("/")[0]}', (None, {}))[1])
+    return zoo
+
+
 def run_config(zoo: Config, library: str, shape: tuple[int, ...], folder: Path, cache: float) -> Config:
     """Return the config of a run: two iterations per phase on two images."""
     side = min(shape[1:])
@@ -99,7 +106,7 @@ def run_config(zoo: Config, library: str, shape: tuple[int, ...], folder: Path, 
             model[role]['backbone'].pop('frozen_stages', None)
     else:
         data = dict(type='mmengine.ZooClsDataset', channels=shape[0], pipeline=[dict(type='PackInputs')],
-                    classes=[str(i) for i in range(model['student']['head']['num_classes'])])
+                    classes=[str(i) for i in range(max(_values(model['student'], 'num_classes'), default=1000))])
         changes['collate_fn'] = dict(type='default_collate')
     test = zoo.get('test_dataloader')
     cfg = Config(dict(
@@ -177,7 +184,7 @@ def check(library: str, config: str, folder: Path, result: dict[str, Any], start
     Raises:
         Exception: Anything that the family fails with.
     """
-    zoo = Config.fromfile(str(config_folder(library) / config))
+    zoo = read_zoo_config(library, config)
     distiller, seconds = build(zoo)
     shape = tuple(getattr(distiller, 'input_shape', (3, 64, 64)))
     result.update(startup_s=round(seconds, 3), input=list(shape),
@@ -195,8 +202,11 @@ def check(library: str, config: str, folder: Path, result: dict[str, Any], start
     loop.distiller.eval()
     with torch.no_grad():
         assert len(loop.distiller.val_step(loop.dataloader.collate_fn([loop.dataloader.dataset[0, 0]]))) == 1
-    different = [name for name, value in states[0].items() if not torch.equal(value, states[1][name])]
+    # Kernels round differently if a feature has another memory layout when it is read from the cache.
+    different = [name for name, value in states[0].items()
+                 if not torch.allclose(value, states[1][name], rtol=1e-4, atol=1e-6)]
     assert not different, f'{len(different)} of {len(states[0])} weights differ with a cache: {different[:3]}'
+    result['same_bits'] = all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     checkpoint = (folder / 'cache1' / 'last_checkpoint').read_text()
     files = export_student(runner.cfg, checkpoint, folder / 'exported', 'student')
     infer(library, files, min(shape[1:]))
