@@ -43,7 +43,8 @@ CHOSEN: dict[str, tuple[str, ...]] = {
 have not been tried."""
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
-    'mmpretrain/levit': ('mmpretrain does not train its distillation head', {'model.head.distillation': False}),
+    'mmpretrain/efficientformer': ('mmpretrain does not train a distillation head', {'model.head.distillation': False}),
+    'mmpretrain/levit': ('mmpretrain does not train a distillation head', {'model.head.distillation': False}),
     'mmseg/beit': ('smaller images', {'model.backbone.img_size': (128, 128)}),
     'mmseg/mae': ('smaller images', {'model.backbone.img_size': (128, 128)}),
 }
