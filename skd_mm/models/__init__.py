@@ -13,7 +13,7 @@ from .backbones import (
 )
 from .bare_backbone import BareBackbone
 from .classifiers import EmbeddingClassifier
-from .decode_heads import UNetHead
+from .decode_heads import MaskMapHead, UNetHead
 from .discriminator import LabelDiscriminator
 from .holistic_discriminator import HolisticDiscriminator
 from .label_teachers import TargetBank, VirtualTeacher
@@ -21,6 +21,6 @@ from .necks import ConcatPooling
 
 __all__ = [
     'CIFARVGG', 'MLP', 'BareBackbone', 'CIFARMobileNetV2', 'CIFARResNet', 'CIFARShuffleNetV1', 'CIFARShuffleNetV2',
-    'ConcatPooling', 'EmbeddingClassifier', 'HolisticDiscriminator', 'LabelDiscriminator', 'LeNet5', 'ResNet',
-    'TargetBank', 'UNetHead', 'VirtualTeacher', 'WideResNet'
+    'ConcatPooling', 'EmbeddingClassifier', 'HolisticDiscriminator', 'LabelDiscriminator', 'LeNet5', 'MaskMapHead',
+    'ResNet', 'TargetBank', 'UNetHead', 'VirtualTeacher', 'WideResNet'
 ]
