@@ -41,7 +41,9 @@ def test_a_compiled_operator_says_why_it_is_not_there(no_compiled_ops):
         importlib.import_module('mmcv._ext_of_another_name')
 
 
-def test_imgaug_is_imported_and_cannot_be_used(no_compiled_ops):
+def test_imgaug_is_imported_and_cannot_be_used(no_compiled_ops, monkeypatch):
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'imgaug']:
+        monkeypatch.delitem(sys.modules, name)
     if importlib.util.find_spec('imgaug') is not None:
         pytest.skip('imgaug is installed')
     compat.patch_imgaug()

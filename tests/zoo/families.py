@@ -38,8 +38,8 @@ TASKS = {'mmseg': ('EncoderDecoder', 'CascadeEncoderDecoder'), 'mmpretrain': ('I
 
 
 CHOSEN: dict[str, tuple[str, ...]] = {
-    'mmdet': ('atss', 'ddod', 'deformable_detr', 'detr', 'faster_rcnn', 'fcos', 'fsaf', 'gfl', 'paa', 'retinanet',
-              'rtmdet', 'yolof', 'yolox'),
+    'mmdet': ('atss', 'ddod', 'deformable_detr', 'detr', 'faster_rcnn', 'fcos', 'foveabox', 'fsaf', 'gfl', 'paa',
+              'retinanet', 'rtmdet', 'yolof', 'yolox'),
 }
 """By library the only families that are run. mmdetection's others need compiled operators, masks, text or video, or
 have not been tried."""
