@@ -26,8 +26,8 @@ python tests/zoo/sweep.py mmseg --json results.json       # or mmpretrain
 The command takes the smallest config of each family and distils the model from itself, with random weights and images:
 two iterations of every phase of `Stagewise`, under DDP with `find_unused_parameters=False`, without and with a cache,
 which must give the same weights. Then it exports the student and runs it in the inference code of its own library. A
-second call with the same `--json` file resumes; `--again` repeats the families that failed. The tables have the families
-that have been run so far.
+second call with the same `--json` file resumes; `--again` repeats the families that failed. The tables have the
+families that have been run so far.
 """
 
 
