@@ -82,7 +82,7 @@ def list_spots(teacher: str, student: str, shape: Sequence[int] | None = None) -
     init_default_scope(read_config(student).get('default_scope') or 'mmengine')
     distiller: Any = MODELS.build(dict(type='skd_mm.Distiller', student=dict(cfg=student), teacher=dict(cfg=teacher),
                                        spots='backbone', input_shape=shape))
-    size = tuple(shape) if shape else tuple(getattr(distiller, 'input_shape', (3, 64, 64)))
+    size = tuple(shape) if shape else tuple(distiller.input_shape)
     networks: dict[str, FeatureExtractor] = dict(student=distiller.student_network, teacher=distiller.teacher_network)
     stages = {role: _stages(network, size) for role, network in networks.items()}
     known = {role: {stage.name: stage for stage in found} for role, found in stages.items()}
