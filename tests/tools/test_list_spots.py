@@ -48,9 +48,9 @@ def test_stages_without_a_counterpart_are_listed(run_tool, pair, tmp_path, capsy
     cfg = Config(dict(model=network(widths=[5, 5]), default_scope='mmseg'))
     cfg.model.decode_head.update(in_channels=5, in_index=1)
     cfg.dump(str(tmp_path / 'shallow.py'))
-    run_tool('analysis_tools/list_spots.py', tmp_path / 'shallow.py', pair[1])
+    run_tool('analysis_tools/list_spots.py', tmp_path / 'shallow.py', pair[1], '--shape', 12)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ['backbone.layers.1', '4×64×64', '1', 'no', 'counterpart'] in lines
+    assert ['backbone.layers.1', '4×12×12', '1', 'no', 'counterpart'] in lines
 
 
 def test_errors_of_configs_are_one_line(run_tool, pair, tmp_path):
