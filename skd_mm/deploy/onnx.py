@@ -86,7 +86,7 @@ def export_onnx(model: nn.Module, example_inputs: Tensor | Sequence[Tensor], fil
             for what in DYNAMIC[DYNAMIC.index(dynamic):]:
                 try:
                     if what == 'size':
-                        _check_pooling(model)
+                        _check_size_varies(model)
                     difference = writer.write(what)
                     break
                 except ExportError as error:
@@ -111,12 +111,17 @@ def _check_deterministic(model: nn.Module, inputs: Sequence[Tensor]) -> None:
                           'it draws random numbers in eval mode, so that no exported file can be verified')
 
 
-def _check_pooling(model: nn.Module) -> None:
-    """Check that no module pools images of any size into bins: the exporter keeps the bins of the example's size."""
+def _check_size_varies(model: nn.Module) -> None:
+    """Check that no module pools into bins, or pads, by numbers that depend on the size.
+
+    The exporter keeps the borders of the bins as constants, and spends minutes on symbolic paddings.
+    """
     for path, module in model.named_modules():
         if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and module.output_size not in (1, (1, 1)):
             raise ExportError(f'the module {path!r} ({type(module).__name__}) pools into {module.output_size} bins, '
                               'whose borders are constants in the file')
+        if type(module).__name__ == 'Conv2dAdaptivePadding':
+            raise ExportError(f'the module {path!r} (Conv2dAdaptivePadding) pads by numbers that depend on the size')
 
 
 class _Writer:

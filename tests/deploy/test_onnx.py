@@ -85,6 +85,15 @@ def test_pooling_into_bins_is_named(tmp_path, images):
                             'whose borders are constants in the file', )
 
 
+@pytest.mark.slow
+def test_padding_that_depends_on_the_size_is_named(tmp_path, images):
+    from mmcv.cnn.bricks import Conv2dAdaptivePadding
+    result = export_onnx(nn.Sequential(Conv2dAdaptivePadding(3, 2, 3, stride=2)), images, tmp_path / 'net.onnx')
+    assert result.dynamic == 'batch'
+    assert result.notes == ("the image size cannot vary: the module '0' (Conv2dAdaptivePadding) pads by numbers that "
+                            'depend on the size', )
+
+
 torch.library.define('skd_mm_tests::twice', '(Tensor x) -> Tensor')
 torch.library.impl('skd_mm_tests::twice', 'cpu')(lambda x: x * 2)
 torch.library.register_fake('skd_mm_tests::twice')(torch.empty_like)
