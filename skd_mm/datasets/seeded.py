@@ -15,7 +15,7 @@ Key = tuple[int, ...]
 _DETERMINISTIC = {
     'LoadImageFromFile', 'LoadAnnotations', 'LoadImageFromNDArray', 'Resize', 'Pad', 'Normalize', 'CenterCrop',
     'ResizeEdge', 'ResizeMask', 'PackSegInputs', 'PackInputs', 'PackClsInputs', 'PackDetInputs', 'ImageToTensor',
-    'ToTensor'
+    'ToTensor', 'GenerateEdge'
 }
 
 

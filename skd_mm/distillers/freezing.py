@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skd_mm.tasks import eval_mode
+
 
 def enable_gradients(model: nn.Module, parameters: Collection[str]) -> None:
     """Let exactly the named parameters require gradients.
@@ -30,7 +32,7 @@ def freeze_modules(model: nn.Module, paths: Iterable[str], frozen_bn: str = 'eva
         drifting = []
         if frozen_bn == 'train':
             drifting = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
-        module.eval()
+        eval_mode(module)
         for norm in drifting:
             norm.train()
 

@@ -213,7 +213,7 @@ class NetworkPair:
 
         Returns:
             Placeholders by path, for two images; None if the student predicts something else from kept features, as it
-            does if it cuts images into windows.
+            does if it cuts images into windows, or if it cannot be run in eval mode, as the losses of PIDNet.
         """
         if not self._prefix:
             self._needed = frozenset()
@@ -229,7 +229,12 @@ class NetworkPair:
         with side_effect_free(self.student.model, inputs.device), torch.no_grad():
             prefix: dict[str, Any] = dict.fromkeys(self._prefix)
             calls: Counter[str] = Counter()
-            output = self.student.watch(lambda: run(record=prefix)[0], lambda path, _: calls.update([path]))
+            try:
+                output = self.student.watch(lambda: run(record=prefix)[0], lambda path, _: calls.update([path]))
+            except Exception as error:  # an error that also occurs in training is raised there
+                print_log('nothing is cached: in eval mode, the student fails with '
+                          f'{type(error).__name__}: {error}', logger='current', level=logging.WARNING)
+                return None
             # Lists of modules are not called themselves. A module that runs several times (one ReLU of many features)
             # has one output for each, so it is not replayed.
             prefix = {path: value for path, value in prefix.items() if calls[path] == 1}

@@ -11,7 +11,7 @@ from skd_mm.utils import UNLABELLED
 from .base import Task, Window
 from .classification import Classification
 from .detection import Detection
-from .exceptions import apply_switches
+from .exceptions import apply_switches, eval_mode
 from .segmentation import Segmentation
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     'Window',
     'apply_switches',
     'default_metric',
+    'eval_mode',
     'example_samples',
     'label_of',
     'task_of',

@@ -181,7 +181,7 @@ def test_a_bank_for_another_number_of_classes_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r'does not fit the teacher \(TargetBank\).*bank.logits is \(10, 4, 10\), not '
                                          r'\(3, 4, 3\)'):
         adversarial(teacher=dict(BANK, checkpoint=str(tmp_path / 'bank.pth')))
-    with pytest.raises(ValueError, match=r"spot 'logits': the student's.*\[3, 64, 64\].*\[5, 64, 64\]"):
+    with pytest.raises(ValueError, match=r"spot 'logits': the student's.*\[3, 12, 12\].*\[5, 12, 12\]"):
         adversarial(teacher=dict(BANK, num_classes=5))
 
 

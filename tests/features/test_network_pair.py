@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
+from mmseg.models import FCNHead
 from torch import nn
 
 from skd_mm.features import FeatureCache, FeatureExtractor
@@ -134,3 +135,25 @@ def test_a_feature_inside_a_module_of_the_frozen_prefix():
         distiller.train()
         losses.append([distiller.loss(*identified(4))['spots.two.loss'] for _ in range(2)])
     assert torch.equal(torch.stack(losses[0]), torch.stack(losses[1]))
+
+
+@MODELS.register_module(force=True)
+class TrainingOnlyHead(FCNHead):
+    """A head whose losses cannot be computed in eval mode."""
+
+    def loss(self, inputs, batch_data_samples, train_cfg):
+        if not self.training:
+            raise ValueError('no losses in eval mode')
+        return super().loss(inputs, batch_data_samples, train_cfg)
+
+
+def test_a_student_whose_losses_need_training_mode_is_trained_without_a_cache():
+    student = network()
+    student['decode_head'] = dict(student['decode_head'], type='mmengine.TrainingOnlyHead')
+    losses = []
+    for cache in (None, FeatureCache(2**30)):
+        distiller = build_distiller(student, network())
+        distiller.activate(['task_head'], [], task=1.0, cache=cache)
+        distiller.train()
+        losses.append([distiller.loss(*identified(4))['decode.loss_ce'] for _ in range(2)])
+    assert losses[0] == losses[1] and not len(cache)

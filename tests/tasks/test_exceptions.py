@@ -1,6 +1,10 @@
+import pytest
+import torch
+from mmseg.registry import MODELS
 from torch import nn
 
-from skd_mm.tasks import apply_switches
+from skd_mm.tasks import apply_switches, eval_mode
+from tests.helpers import state
 
 
 def test_a_switch_is_set_where_a_module_has_it():
@@ -8,3 +12,25 @@ def test_a_switch_is_set_where_a_module_has_it():
     model[0].no_custom_backward = False
     apply_switches(model)
     assert model[0].no_custom_backward is True and not hasattr(model[1], 'no_custom_backward')
+
+
+@pytest.mark.parametrize(('cfg', 'outputs'), [
+    (dict(type='PIDNet', channels=4, ppm_channels=4, num_stem_blocks=1, num_branch_blocks=1), 3),
+    (dict(type='DDRNet', channels=4, ppm_channels=4), 2),
+])
+def test_frozen_backbones_return_what_the_losses_of_their_heads_read(cfg, outputs):
+    backbone = MODELS.build(cfg)
+    model = nn.Sequential(backbone).train()
+    eval_mode(model)
+    before, image = state(model), torch.rand(2, 3, 64, 64)
+    found = model(image)
+    assert len(found) == outputs and not model.training
+    assert state(model).keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in state(model).items())
+    assert torch.equal(found[1], backbone.eval()(image))
+
+
+def test_other_modules_are_in_eval_mode_altogether():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1)).train()
+    eval_mode(model)
+    assert not any(module.training for module in model.modules())
