@@ -124,6 +124,8 @@ class _Deployment:
         student = student_config(cfg)
         testing.check_test(student)
         student.work_dir, student.log_level = work_dir, 'WARNING'
+        # MMEngine would reuse the visualizer of another deployment that was begun in the same second.
+        student.experiment_name = Path(work_dir).name
         self.runner: Any = RUNNERS.build(student) if 'runner_type' in student else Runner.from_cfg(student)
         load_weights(self.runner.model, checkpoint, 'student')
         model = integer_copy(copy.deepcopy(self.runner.model).cpu().eval())
