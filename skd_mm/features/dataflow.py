@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skd_mm.utils import tree_leaves
 
@@ -82,8 +83,11 @@ def _with_training_mode(network: FeatureExtractor, call: Callable[[], Any], name
     try:
         with preserve_modes(model), preserve_buffers(model):
             model.train()
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):  # it refuses a single value per channel in training mode
+                    module.eval()
             trained = _trace(network, call, names)
-    except (KeyError, RuntimeError, ValueError):  # BN of a single value per channel, or outputs of another kind
+    except (KeyError, RuntimeError, ValueError):  # outputs of another kind
         return flow
     return replace(flow, alive=flow.alive | trained.alive, parameters={
         name: reached | trained.parameters[name] for name, reached in flow.parameters.items()})

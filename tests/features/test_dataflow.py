@@ -75,7 +75,7 @@ def test_no_graph_stays_alive():
 
 def test_weights_that_are_copied_for_eval_mode_have_a_stage_too():
     model = nn.Sequential(nn.Linear(2, 2), Prepared(), nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
-    found = split_stages(FeatureExtractor(model), lambda: model(torch.ones(2, 2)), ['1'])
+    found = split_stages(FeatureExtractor(model), lambda: model(torch.ones(1, 2)), ['1'])
     assert found.stages[0].modules == ('0', '1') and '1.weight' in found.alive
     assert not model.training and model[2].num_batches_tracked == 0
 
