@@ -12,13 +12,12 @@ SKIPPED: dict[str, dict[str, str]] = {
         'ccnet': 'CrissCrossAttention is a compiled op of mmcv',
         'psanet': 'PSAMask is a compiled op of mmcv',
         'point_rend': 'needs point_sample, a compiled op of mmcv',
-        'mask2former': 'needs mmdet',
-        'maskformer': 'needs mmdet',
         'san': 'builds CLIP from a checkpoint that it downloads',
         'vpd': 'needs Stable Diffusion, a download',
         'dsdl': 'no network of its own: data sets for others',
     },
     'mmpretrain': {
+        'lenet': 'it cannot predict an image alone: it squeezes the dimension of the batch away',
         'glip': 'a backbone for detection, without a task',
         'sam': 'a backbone for segmentation, without a task',
         'dinov2': 'a backbone without a head',
@@ -28,7 +27,6 @@ SKIPPED: dict[str, dict[str, str]] = {
     'mmdet': {
         'ddod': 'needs deform_conv, a compiled op of mmcv',
         'deformable_detr': 'its loss needs training mode; with a cache, it is first called in eval mode',
-        'yolox': 'its first layer turns pixels into channels: set model.input_shape=(3, 64, 64)',
     },
 }
 """By library the families that are not run, and why. A family without a config of a :data:`TASKS` model is no entry."""
@@ -51,6 +49,12 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     'mmseg/mae': ('smaller images', {'model.backbone.img_size': (128, 128)}),
 }
 """By family what is changed in its config, and why."""
+
+
+INPUT_SHAPES: dict[str, tuple[str, tuple[int, int, int]]] = {
+    'mmdet/yolox': ('its first layer turns pixels into channels', (3, 64, 64)),
+}
+"""By family why the distiller's ``input_shape`` is set, and its value."""
 
 
 def config_folder(library: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.zoo.families import CHANGES, SKIPPED
+from tests.zoo.families import CHANGES, INPUT_SHAPES, SKIPPED
 
 RESULTS = Path(__file__).with_name('results.json')
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'zoo.md'
@@ -54,7 +54,10 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
         skipped = SKIPPED.get(library, {})
         if skipped:
             parts.append('\nNot run:\n\n' + ''.join(f'- {name}: {reason}\n' for name, reason in skipped.items()))
-        changed = {key: reason for key, (reason, _) in CHANGES.items() if key.partition('/')[0] == library}
+        reasons = {key: reason for key, (reason, _) in CHANGES.items()}
+        reasons.update({key: f'model.input_shape={shape}, as {reason}'
+                        for key, (reason, shape) in INPUT_SHAPES.items()})
+        changed = {key: reason for key, reason in reasons.items() if key.partition('/')[0] == library}
         if changed:
             parts.append('\nRun with a changed config:\n\n' + ''.join(
                 f'- {key.partition("/")[2]}: {reason}\n' for key, reason in changed.items()))

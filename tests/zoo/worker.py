@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from skd_mm.deploy.export import export_student, student_config
 from tests.helpers import ToyClsDataset, ToySegDataset, train
-from tests.zoo.families import CHANGES, config_folder
+from tests.zoo.families import CHANGES, INPUT_SHAPES, config_folder
 
 # Transforms that make labels which a head needs.
 LABELS = ('GenerateEdge', )
@@ -74,14 +74,18 @@ def build(zoo: Config) -> tuple[Any, float]:
 
 def model_config(zoo: Config) -> dict[str, Any]:
     """Return the config of the distiller: the network is its own teacher."""
+    shape = dict(input_shape=zoo.input_shape) if 'input_shape' in zoo else {}
     return dict(type='skd_mm.Distiller', student=student_config(zoo).model, teacher=student_config(zoo).model,
-                spots='backbone')
+                spots='backbone', **shape)
 
 
 def read_zoo_config(library: str, config: str) -> Config:
-    """Read a config of a zoo, with the changes to it in :data:`CHANGES`."""
+    """Read a config of a zoo, with the changes to it in :data:`CHANGES` and :data:`INPUT_SHAPES`."""
     zoo = Config.fromfile(str(config_folder(library) / config))
-    zoo.merge_from_dict(CHANGES.get(f'{library}/{config.partition("/")[0]}', (None, {}))[1])
+    family = f'{library}/{config.partition("/")[0]}'
+    zoo.merge_from_dict(CHANGES.get(family, (None, {}))[1])
+    if family in INPUT_SHAPES:
+        zoo.input_shape = INPUT_SHAPES[family][1]
     return zoo
 
 
@@ -115,7 +119,8 @@ def run_config(zoo: Config, library: str, shape: tuple[int, ...], folder: Path, 
         schedule=dict(type='Stagewise', phase_epochs=2, cache=cache), train_cfg=dict(type='skd_mm.PhaseLoop'),
         train_dataloader=dict(batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True),
                               dataset=dict(data, images=2, side=side), **changes),
-        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-4)),
+        # Random weights have large gradients.
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-4), clip_grad=dict(max_norm=1)),
         default_hooks=dict(logger=dict(type='LoggerHook', interval=1),
                            checkpoint=dict(type='skd_mm.PhaseCheckpointHook', max_keep_ckpts=2))))
     if test is not None:
