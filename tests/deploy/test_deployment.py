@@ -111,7 +111,8 @@ def test_files_normalise_and_classify_by_themselves(student, tmp_path):
         expected = model.predict(inputs)[0].pred_sem_seg.data
     assert torch.equal(labels, expected) and len(labels.unique()) > 1
 
-    change = {'model.student.data_preprocessor.bgr_to_rgb': True,
+    # The file takes one image.
+    change = {'test_dataloader.batch_size': 1, 'model.student.data_preprocessor.bgr_to_rgb': True,
               'model.student.data_preprocessor.mean': '[90.,80.,70.]'}
     metrics = [metrics_of(student, file, tmp_path / 'test', **change)
                for file in (student / 'iter_1.pth', tmp_path / 'out' / 'toy.onnx')]
