@@ -13,7 +13,7 @@ ENDS = [torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')
 
 
 class Step:
-    """Fails as often as it is told to."""
+    """Fails a given number of times."""
 
     def __init__(self, error, times=1):
         self.error, self.times, self.calls = error, times, 0
