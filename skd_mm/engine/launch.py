@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -66,8 +67,18 @@ def check_run(cfg: Config) -> None:
         cfg.visualizer = None
         # MMEngine would reuse the visualizer of another run of this name that was built in the same second.
         cfg.experiment_name = Path(folder).name
-        build_runner(cfg)
-        logging.shutdown()
+        try:
+            build_runner(cfg)
+        finally:
+            _close_log_file(MMLogger.get_instance(cfg.experiment_name))
+
+
+def _close_log_file(logger: logging.Logger) -> None:
+    # A closed handler must not stay: MMEngine writes to the stream of every file handler of its latest logger.
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def check_writable(folder: str) -> None:

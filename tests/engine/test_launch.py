@@ -1,9 +1,13 @@
-"""What a run resumes from."""
+"""What is checked before a run, and what it resumes from."""
+
+import logging
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
-from skd_mm.engine.launch import set_resume
+from skd_mm.engine.launch import check_run, set_resume
+from tests.helpers import config
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +59,18 @@ def test_a_checkpoint_that_does_not_exist(resumed):
     message = r"--resume .*b\.pth: there is no such checkpoint; did you mean 'a\.pth'"
     with pytest.raises(FileNotFoundError, match=message):
         resumed('b.pth', True)
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_a_check_leaves_the_log_files_of_others_open(tmp_path, fails):
+    other = MMLogger.get_instance('other', log_file=str(tmp_path / 'other.log'))
+    cfg = config(tmp_path, {'val_evaluator.type': 'NoMetric'} if fails else None)
+    if fails:
+        with pytest.raises(ValueError, match='NoMetric'):
+            check_run(cfg)
+    else:
+        check_run(cfg)
+    assert next(h for h in other.handlers if isinstance(h, logging.FileHandler)).stream is not None
+    checked = MMLogger.get_current_instance()  # MMEngine's models write to its files, which are gone
+    assert checked is not other
+    assert not any(isinstance(handler, logging.FileHandler) for handler in checked.handlers)
