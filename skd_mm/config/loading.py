@@ -1,6 +1,6 @@
 """Load a config as the tools do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -13,6 +13,8 @@ from .options import merge_options, parse_options
 
 def load_config(path: str, options: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """Read a config and replace settings in it.
+
+    A data loader without workers keeps no settings of them: ``persistent_workers`` and ``prefetch_factor``.
 
     Args:
         path: See :func:`skd_mm.distillers.networks.find_config`.
@@ -27,7 +29,20 @@ def load_config(path: str, options: Sequence[str] | Mapping[str, Any] = ()) -> C
     """
     cfg = read_config(path)
     merge_options(cfg, options if isinstance(options, Mapping) else parse_options(options))
+    for split in ('train', 'val', 'test'):
+        _drop_worker_settings(cfg.get(f'{split}_dataloader'))
     return cfg
+
+
+def _drop_worker_settings(loader: Any) -> None:
+    """Remove the settings of a loader's workers if it has none, as after ``train_dataloader.num_workers=0``.
+
+    They have no meaning then, and PyTorch refuses them.
+    """
+    if not isinstance(loader, MutableMapping) or loader.get('num_workers', 0) != 0:
+        return
+    for key in ('persistent_workers', 'prefetch_factor'):
+        loader.pop(key, None)
 
 
 def follow_schedule(cfg: Config) -> None:

@@ -23,7 +23,8 @@ class ExportedNetwork(nn.Module):
             image ``[B]``. Defaults to False.
 
     Raises:
-        ValueError: The model's predictions are no classes.
+        ValueError: The model is no single network (a detector with two stages), or ``labels`` is set and its
+            predictions are no classes.
     """
 
     def __init__(self, model: nn.Module, normalize: bool = False, labels: bool = False) -> None:
@@ -31,6 +32,7 @@ class ExportedNetwork(nn.Module):
         self.model = model
         self.normalize, self.labels = normalize, labels
         self.task = task_of(model)
+        self.task.check_single_network(model)
         if labels and type(self.task).labels is Task.labels:
             self.task.labels(model, None, ())
         mean, std, self.flip = image_normalisation(getattr(model, 'data_preprocessor', None))

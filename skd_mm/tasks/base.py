@@ -163,6 +163,19 @@ class Task:
         """
         return [(0, size[0], 0, size[1])]
 
+    def check_single_network(self, model: nn.Module) -> None:
+        """Check that a model's outputs are one function of the images, which can be exported and replaced.
+
+        All models are by default.
+
+        Args:
+            model: A model of this task.
+
+        Raises:
+            ValueError: They also depend on something that the model computes between two of its parts.
+        """
+        del model
+
     def replace_network(self, model: nn.Module, network: Callable[[Tensor], Any]) -> None:
         """Let a model's predictions use another implementation of its backbone, neck and head.
 

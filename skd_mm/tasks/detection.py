@@ -63,15 +63,30 @@ class Detection(Task):
         sizes = dict(img_shape=size, ori_shape=size, pad_shape=size)
         return [_with_sizes(DetDataSample(metainfo=sizes), inputs.shape[1:]) for _ in inputs]
 
+    def check_single_network(self, model: nn.Module) -> None:
+        """Check that a model is a dense detector, see :meth:`Task.check_single_network`.
+
+        Raises:
+            ValueError: It chooses boxes between two stages, or has a transformer that needs the sizes of the images.
+        """
+        if getattr(model, 'roi_head', None) is not None:
+            reason = 'the second stage runs on boxes that NMS selects from those of the first one, for each image'
+        elif hasattr(model, 'forward_transformer'):
+            reason = 'the transformer also takes the sizes of the images in the batch'
+        else:
+            return
+        raise ValueError(
+            f'the network of a {type(model).__name__} can neither be exported to ONNX, TorchScript or OpenVINO nor be '
+            f'replaced by such a file: {reason}. Detectors of backbone, neck and dense head can be (RetinaNet, FCOS, '
+            'ATSS, RTMDet and others). tools/export_student.py writes any student as a config and a checkpoint')
+
     def replace_network(self, model: nn.Module, network: Callable[[Tensor], Any]) -> None:
         """Let a dense detector's predictions use another implementation, see :meth:`Task.replace_network`.
 
         Raises:
-            ValueError: The model has several stages, or a transformer before its head.
+            ValueError: The model is no dense detector, see :meth:`check_single_network`.
         """
-        if getattr(model, 'roi_head', None) is not None or hasattr(model, 'forward_transformer'):
-            raise ValueError(f'a {type(model).__name__} has more than a backbone, a neck and a dense head, and its '
-                             'network cannot be replaced as a whole')
+        self.check_single_network(model)
         super().replace_network(model, network)
 
 

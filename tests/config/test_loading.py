@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
 from skd_mm.config import follow_schedule, load_config
 
@@ -16,6 +17,22 @@ def test_a_module_next_to_the_config_can_be_imported(tmp_path, monkeypatch):
     assert sys.modules.pop('module_next_to_its_config').VALUE == 1
     # It comes last, so that no file of that folder hides an installed package.
     assert sys.path[-1] == str(tmp_path)
+
+
+LOADERS = """
+loader = dict(num_workers=2, persistent_workers=True, prefetch_factor=4)
+train_dataloader, val_dataloader, test_dataloader = dict(loader), dict(loader), dict(loader)
+"""
+
+
+def test_a_loader_without_workers_has_no_settings_of_them(tmp_path):
+    (tmp_path / 'c.py').write_text(LOADERS)
+    splits = ('train', 'val', 'test')
+    cfg = load_config(str(tmp_path / 'c.py'), [f'{split}_dataloader.num_workers=0' for split in splits])
+    for split in splits:
+        DataLoader([1], **cfg[f'{split}_dataloader'])  # PyTorch refuses them
+    cfg = load_config(str(tmp_path / 'c.py'), ['test_dataloader.num_workers=0'])
+    assert cfg.train_dataloader == cfg.val_dataloader == cfg.loader and cfg.loader.persistent_workers
 
 
 @pytest.mark.parametrize(('loop', 'expected'), [

@@ -105,6 +105,13 @@ def test_a_detector_predicts_with_the_network_of_a_file(monkeypatch):
         ExportedNetwork(model, labels=True)
 
 
+def test_a_detector_with_two_stages_is_refused():
+    from tests.detectors import detector
+
+    with pytest.raises(ValueError, match=r'network of a FasterRCNN can neither .*\(RetinaNet, FCOS'):
+        ExportedNetwork(detector('faster-rcnn'))
+
+
 def test_normalised_images_are_turned_back_into_pixels():
     model = segmentor()
     model.data_preprocessor = MODELS.build(dict(type='SegDataPreProcessor', mean=[1., 2., 3.], std=[4., 5., 6.],
