@@ -28,9 +28,9 @@ def backbone_stages(network: FeatureExtractor, call: Callable[[], Any]) -> Outpu
 
     A stage ends where one of the backbone's outputs is made, or where the resolution decreases next, see
     :mod:`skd_mm.features.units` for the modules at which it can end. Fewer than four convolutions or linear layers are
-    no stage: a stem belongs to the stage after it. Final norms do not count: the stage ends before them, if that
-    feature is what the next stage reads. A backbone of one resolution and one output, such as a vision transformer, is
-    cut into four.
+    no stage: a stem belongs to the stage after it. Final norms, also of the pooled feature, do not count: the stage
+    ends before them, if that feature is what the next stage reads. A backbone of one resolution and one output, such as
+    a vision transformer, is cut into four.
 
     If the backbone lists its stages under one of the usual names, and all these ends are among theirs, then its own
     list is returned.
@@ -110,7 +110,7 @@ class _Stages:
     def _before_norm(self, point: Point) -> Point:
         """Return the feature that the norm reads which made a feature; the feature itself if no norm made it."""
         read = self.trace.producers[point.path]
-        return read[0] if self._is_norm(point) and len(read) == 1 and read[0].level == point.level else point
+        return read[0] if self._is_norm(point) and len(read) == 1 else point
 
     def _large_enough(self, points: Sequence[Point], outputs: Sequence[Point]) -> list[Point]:
         """Leave out ends of stages that have few weights, and outputs that depend on no parameter of their own."""

@@ -89,6 +89,13 @@ def test_stages_end_before_a_lower_resolution_and_at_outputs():
     assert names(Net(forward, **parts)) == ['b', 'd', 'e']
 
 
+def test_the_norm_of_the_pooled_feature_is_no_stage():
+    def forward(net, x):
+        return net.norm(net.b(net.a(x)).mean((2, 3), keepdim=True)).flatten(1)
+
+    assert names(Net(forward, a=block(), b=block(2), norm=nn.GroupNorm(1, 2))) == ['a', 'b']
+
+
 def test_branches_are_cut_where_each_changes_its_resolution_and_laterals_are_no_stages():
     def forward(net, x):
         x = net.a(x)

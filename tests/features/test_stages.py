@@ -168,6 +168,18 @@ def test_parameters_beside_children_and_modules_without_parameters_have_their_pl
     assert belongs_to(model, stages)['0.token'] == '0.second'
 
 
+def test_a_module_whose_weights_are_used_without_a_call_does_not_run_again():
+    model = nn.Sequential(nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 2))
+
+    def call():
+        tokens = torch.zeros(1, 3, 4)
+        return model[1](model[0](tokens, tokens, tokens)[0])
+
+    stages, *_ = split_stages(FeatureExtractor(model.eval()), call, ['0[0]'])
+    assert [stage.modules for stage in stages] == [('0', ), ('1', )]
+    assert stages[0].shared == ()
+
+
 @pytest.mark.parametrize(('cuts', 'error', 'words'), [
     (['backbone.layer.1'], KeyError, "has no module 'backbone.layer.1'; did you mean 'backbone.layers.1'"),
     (['auxiliary_head'], RuntimeError, r"these modules were not: \['auxiliary_head'\]"),

@@ -17,12 +17,9 @@ SKIPPED: dict[str, dict[str, str]] = {
         'dsdl': 'no network of its own: data sets for others',
     },
     'mmpretrain': {
-        'lenet': 'it cannot predict an image alone: it squeezes the dimension of the batch away',
-        'glip': 'a backbone for detection, without a task',
-        'sam': 'a backbone for segmentation, without a task',
+        'glip': 'a backbone for detection, without a head',
+        'sam': 'a backbone for segmentation, without a head',
         'dinov2': 'a backbone without a head',
-        'eva': 'a backbone without a head',
-        'eva02': 'a backbone without a head',
     },
     'mmdet': {
         'ddod': 'needs deform_conv, a compiled op of mmcv',
@@ -82,9 +79,10 @@ def families(library: str) -> dict[str, str | None]:
 
 
 def _by_size(folder: Path) -> list[Path]:
-    """Return the configs in a folder, the smallest first; those without a listed size last, by name."""
+    """Return the configs in a folder and its folders, the smallest first; those without a listed size last, by name."""
     sizes = _sizes(folder)
-    return sorted(folder.glob('*.py'), key=lambda file: (sizes.get(file.name, float('inf')), len(file.name), file.name))
+    return sorted(folder.rglob('*.py'),
+                  key=lambda file: (sizes.get(file.name, float('inf')), len(file.name), file.name))
 
 
 def _sizes(folder: Path) -> dict[str, float]:
@@ -108,4 +106,6 @@ def _has_task(file: Path, library: str) -> bool:
         model = Config.fromfile(str(file)).get('model') or {}
     except Exception:
         return False
-    return bool(model) and (not TASKS[library] or str(model.get('type')).rpartition('.')[2] in TASKS[library])
+    if not model or model.get('head', True) is None:
+        return False
+    return not TASKS[library] or str(model.get('type')).rpartition('.')[2] in TASKS[library]

@@ -94,6 +94,7 @@ def run_config(zoo: Config, library: str, shape: tuple[int, ...], folder: Path, 
     side = min(shape[1:])
     model = model_config(zoo)
     for role in ('student', 'teacher'):
+        model[role]['backbone'].pop('frozen_stages', None)
         model[role].pop('train_cfg' if library == 'mmpretrain' else '', None)  # batches are mixed at random
     changes: dict[str, Any] = {}
     if library == 'mmseg':
@@ -107,7 +108,6 @@ def run_config(zoo: Config, library: str, shape: tuple[int, ...], folder: Path, 
         data = dict(type='mmengine.ZooDetDataset', pipeline=[dict(type='PackDetInputs')])
         for role in ('student', 'teacher'):
             model[role]['data_preprocessor'].pop('batch_augments', None)  # images are resized at random
-            model[role]['backbone'].pop('frozen_stages', None)
     else:
         data = dict(type='mmengine.ZooClsDataset', channels=shape[0], pipeline=[dict(type='PackInputs')],
                     classes=[str(i) for i in range(max(_values(model['student'], 'num_classes'), default=1000))])
@@ -151,7 +151,7 @@ def _small(pipeline: Any, side: int) -> list[dict[str, Any]]:
 
 
 def infer(library: str, files: tuple[Path, Path], side: int) -> None:
-    """Predict an image with the exported student in the zoo's own code."""
+    """Predict with the exported student in the zoo's own code."""
     image = np.random.RandomState(0).randint(0, 255, (side, side, 3)).astype(np.uint8)
     config, checkpoint = map(str, files)
     if library == 'mmseg':
@@ -163,7 +163,8 @@ def infer(library: str, files: tuple[Path, Path], side: int) -> None:
         output = inference_detector(model, image).pred_instances.bboxes
     else:
         from mmpretrain import ImageClassificationInferencer
-        found = ImageClassificationInferencer(config, pretrained=checkpoint, device='cpu')(image)
+        # LeNet squeezes the dimension of a batch of one away.
+        found = ImageClassificationInferencer(config, pretrained=checkpoint, device='cpu')([image] * 2, batch_size=2)
         output = torch.as_tensor(found[0]['pred_scores'])
     assert torch.isfinite(output).all(), 'the exported student predicts no finite values'
 
@@ -205,8 +206,9 @@ def check(library: str, config: str, folder: Path, result: dict[str, Any], start
         states.append({name: value.clone() for name, value in loop.distiller.student.state_dict().items()})
     result['phases'] = [phase.name for phase in loop.phases]
     loop.distiller.eval()
+    samples = [loop.dataloader.dataset[0, index] for index in range(2)]
     with torch.no_grad():
-        assert len(loop.distiller.val_step(loop.dataloader.collate_fn([loop.dataloader.dataset[0, 0]]))) == 1
+        assert len(loop.distiller.val_step(loop.dataloader.collate_fn(samples))) == 2
     # Kernels round differently if a feature has another memory layout when it is read from the cache.
     different = [name for name, value in states[0].items()
                  if not torch.allclose(value, states[1][name], rtol=1e-4, atol=1e-6)]
