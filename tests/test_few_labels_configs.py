@@ -35,6 +35,10 @@ def test_the_phases_of_a_config(path):
         assert phases[-1].name == 'polish' and phases[-1].task == 0 and 'logits' in phases[-1].spots
         assert sum(phases[-1].spots.values()) == pytest.approx(1)
         assert phases[-2].fraction in (0.1, 0.25) and phases[-2].task == 1
+    elif method == 'parallel':
+        assert [phase.name for phase in phases] == ['stages', 'task_head', 'polish']
+        assert data == ['unlabelled', 'labelled', 'unlabelled'] and 'logits' not in phases[0].teacher_forcing
+        assert len(phases[0].teacher_forcing) == 10 and 'logits' in phases[-1].spots
     elif method.endswith('-unlabelled'):
         assert data == ['unlabelled'] and phases[0].task == 0 and sum(phases[0].spots.values()) == pytest.approx(1)
     elif method == 'foundation':

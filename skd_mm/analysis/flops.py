@@ -112,12 +112,12 @@ def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence
     costs = []
     with _unchanged(distiller, distiller.teacher):
         for phase in phases:
-            distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+            distiller.activate(**phase.activation)
             distiller.train()
             trainable = sum(parameter.numel() for parameter in distiller.trainable().values())
             truncated = cached = _step(distiller, inputs, samples)
             if distiller.active.cacheable:
-                distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, FeatureCache(2**62))
+                distiller.activate(**phase.activation, cache=FeatureCache(2**62))
                 distiller.loss(inputs, samples)  # fills the cache
                 cached = _step(distiller, inputs, samples)
             costs.append(PhaseCost(phase.name, trainable, truncated, cached, truncated - cached))

@@ -90,7 +90,7 @@ def _length(phase: Phase) -> str:
 
 def _active(distiller: Distiller, phase: Phase, shapes: Shapes) -> Iterator[str]:
     """Yield a line for each active spot."""
-    distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+    distiller.activate(**phase.activation)
     for spot, weight in distiller.active.spots:
         loss = f'{type(spot.loss).__name__}{_times(weight)}'
         sides = _sides(spot, shapes) if isinstance(spot, Spot) else ''

@@ -123,7 +123,7 @@ def config_router_cost(cfg: Config, device: str, batch_size: int | None = None, 
         shape = config_shape(cfg, model)
         phase = config_phases(cfg, model)[-1]
         counted.append(flops.schedule_cost(model, [phase], shape)[0].truncated)
-        model.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+        model.activate(**phase.activation)
         distillers.append(model)
     routed, plain = distillers
     assert routed.teacher is not None

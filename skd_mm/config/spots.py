@@ -11,7 +11,7 @@ from .component import check_component
 from .names import find_class, unknown_keys
 
 _COMPONENTS = {'memory': MEMORIES, 'discriminator': MODELS, 'connector': CONNECTORS,
-               'teacher_connector': CONNECTORS, 'teacher_decoder': CONNECTORS}
+               'teacher_connector': CONNECTORS, 'teacher_decoder': CONNECTORS, 'input_connector': CONNECTORS}
 
 
 def check_spots(cfg: Any) -> Iterator[str]:

@@ -40,6 +40,7 @@ class ActivePhase:
         plan: The features and modules of both networks that are needed.
         routed: Whether the router decides which samples are distilled.
         multi_path: Whether the router is trained, by a second pass through both networks.
+        forced: The spots after which the student goes on with the teacher's feature.
         uncacheable: Why features cannot be cached in this phase; None if they can.
     """
 
@@ -52,6 +53,7 @@ class ActivePhase:
     plan: ForwardPlan
     routed: bool = False
     multi_path: bool = False
+    forced: tuple[Spot, ...] = ()
     uncacheable: str | None = None
 
     @property
@@ -119,7 +121,7 @@ class PhaseResolver:
         self.task_reached: frozenset[str] | None = None
 
     def resolve(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (), task: float = 0.0,
-                frozen_bn: str = 'eval') -> ActivePhase:
+                frozen_bn: str = 'eval', teacher_forcing: Sequence[str] = ()) -> ActivePhase:
         """Resolve what is active.
 
         Args:
@@ -128,6 +130,7 @@ class PhaseResolver:
             spots: Names of the active spots, with the weights of their losses (1 for a plain list).
             task: Weight of the student's own losses; 0 turns them off.
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
+            teacher_forcing: Names of active spots after which the student goes on with the teacher's feature.
 
         Returns:
             The active parts.
@@ -135,7 +138,8 @@ class PhaseResolver:
         Raises:
             KeyError: A name does not exist; the closest ones are given.
             RuntimeError: A spot is active and there is no teacher.
-            ValueError: A name in ``train`` has parameters that no active loss reaches.
+            ValueError: A name in ``train`` has parameters that no active loss reaches, or a feature cannot be replaced
+                by the teacher's.
         """
         train = [train] if isinstance(train, str) else list(train)
         terms = self._terms(dict(spots) if isinstance(spots, Mapping) else dict.fromkeys(spots, 1.0))
@@ -152,6 +156,7 @@ class PhaseResolver:
             discriminators=tuple((spot, weight) for spot, weight in terms if isinstance(spot, Adversary)),
             parameters=trained, frozen_modules=tuple(self._outside(paths) + self._left_out(paths, left_out)),
             frozen_bn=frozen_bn, routed=routed, multi_path=multi_path,
+            forced=self._forced(teacher_forcing, compared, bool(task), routed),
             plan=ForwardPlan(captured, self._features('teacher', terms, routed, multi_path), prefix),
             uncacheable=self._why_uncacheable(terms, frozen_bn, multi_path, again))
 
@@ -206,6 +211,35 @@ class PhaseResolver:
             raise RuntimeError(f'the spots {list(weights)} are active, but the model has no teacher: name one in '
                                '`model.teacher`')
         return [(self.spots[name], weight * self.spots[name].weight) for name, weight in weights.items()]
+
+    def _forced(self, names: Sequence[str], compared: Sequence[tuple[Spot | Reconstruction, float]], task: bool,
+                routed: bool) -> tuple[Spot, ...]:
+        """Return the spots with those names of which a later module reads the feature, one for each module."""
+        named = [spot for name in names if isinstance(spot := self.spots[name], Spot)]
+        if named and routed:
+            raise ValueError('teacher_forcing does not work with a router, which runs both networks on mixed features')
+        if not named:
+            return ()
+        # Of several spots at one module, the one with connectors decides.
+        spots: dict[Any, Spot] = {}
+        for spot in sorted(named, key=lambda spot: not len(spot.input_connector)):
+            spots.setdefault(spot.student, spot)
+        for spot in spots.values():
+            spot.check_forcing()
+            path = self.student.module_path(str(spot.student))[0]
+            own = self._stage_of(spot)
+            later = [part for stage in self.stages[own + 1:] for part in stage.paths if is_within(part, [path])]
+            if later:
+                raise ValueError(f'teacher_forcing: the feature at {spot.student!r} cannot be replaced for the modules '
+                                 f'after it: {path!r} contains {later[0]!r}, which belongs to a later stage. Name the '
+                                 'module at the end of the stage')
+        # Without the task, the student is stopped at its last active spot.
+        last = -1 if task else max(self._stage_of(spot) for spot, _ in compared if isinstance(spot, Spot))
+        return tuple(spot for spot in spots.values() if self._stage_of(spot) != last)
+
+    def _stage_of(self, spot: Spot) -> int:
+        end = module_names(spot.student)[-1]
+        return [stage.name in (spot.name, end) for stage in self.stages].index(True)
 
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
         # A parameter that two modules share has a name in each of them.

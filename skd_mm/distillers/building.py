@@ -120,8 +120,10 @@ def build_spots(cfgs: str | Sequence[str | Mapping[str, Any]], student: FeatureE
     order = [stage.name for stage in split.stages]
     full.sort(key=lambda cfg: order.index(module_names(cfg['student'])[-1]))
     setting = Setting(task_of(student.model).num_classes(student.model), image_sizes(student, teacher, shape))
-    spots = [Spot(**cfg, setting=setting, student_feature=select_features(split.features, cfg['student']),
-                  teacher_feature=select_features(targets, cfg['teacher']) if targets else None) for cfg in full]
+    spots = []
+    for cfg in full:
+        example = select_features(targets, cfg['teacher']) if targets else None
+        spots.append(Spot(**cfg, setting=setting, features=(select_features(split.features, cfg['student']), example)))
     return spots, split
 
 

@@ -22,6 +22,7 @@ from .phased_model import PhasedModel
 from .probing import example_shapes, first_that_fits, input_channels
 from .routed import Branch, multi_path
 from .samples import sample_keys
+from .teacher_forcing import ForcedBatch
 from .terms import spot_inputs, task_losses
 from .training_loop import check_training_loop
 from .validation import validation_losses
@@ -183,7 +184,8 @@ class Distiller(PhasedModel):
         labelled = count_labelled(data_samples)
         if labelled is not None and (active.task or labelled):
             return self._loss_of_parts(inputs, data_samples or (), labelled, cases)
-        outputs = self.pair.run(inputs, data_samples, mode, self._keys(inputs, data_samples), recorded)
+        forcing = ForcedBatch(active.forced) if active.forced else None
+        outputs = self.pair.run(inputs, data_samples, mode, self._keys(inputs, data_samples), recorded, forcing)
         losses = task_losses(outputs.student, active.task) if active.task else {}
         gates, distilled = None, {}
         if active.routed and self.routing is not None:
@@ -193,6 +195,8 @@ class Distiller(PhasedModel):
         for spot, weight in active.spots:
             value = spot(*spot_inputs(spot, outputs, data_samples), distilled.get(spot.name))
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
+        if forcing is not None:
+            losses.update(forcing.losses())
         if cases is not None:
             cases += self._cases(outputs, data_samples)
         if gates is not None and active.multi_path:
@@ -207,7 +211,8 @@ class Distiller(PhasedModel):
             raise ValueError('model.router does not work with batches that have unlabelled samples and a task loss')
         inputs, data_samples = labelled_first(inputs, data_samples)
         keys, losses = self._keys(inputs, data_samples), {}
-        outputs = run_parts(self.pair, inputs, data_samples, labelled, keys, bool(active.task))
+        forcing = ForcedBatch(active.forced) if active.forced else None
+        outputs = run_parts(self.pair, inputs, data_samples, labelled, keys, bool(active.task), forcing)
         if active.task and labelled:
             losses = task_losses(outputs.student, active.task)
         elif active.task:
@@ -215,6 +220,8 @@ class Distiller(PhasedModel):
         for spot, weight in active.spots:
             value = compare_parts(spot, outputs, data_samples, labelled)
             losses[f'spots.{spot.name}.loss'] = weight * value.mean()
+        if forcing is not None:
+            losses.update(forcing.losses())
         if cases is not None:
             cases += self._cases(outputs, data_samples)
         return losses

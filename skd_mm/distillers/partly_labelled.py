@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skd_mm.features import NetworkPair, PairOutputs
+from skd_mm.features import NetworkPair, PairOutputs, TeacherForcing
 from skd_mm.losses import Feature
 from skd_mm.utils import UNLABELLED, tree_map
 
@@ -43,7 +43,7 @@ def labelled_first(inputs: Tensor, data_samples: Sequence[Any]) -> tuple[Tensor,
 
 
 def run_parts(pair: NetworkPair, inputs: Tensor, data_samples: Sequence[Any], labelled: int,
-              keys: Sequence[Hashable] | None, task: bool) -> PairOutputs:
+              keys: Sequence[Hashable] | None, task: bool, forcing: TeacherForcing | None = None) -> PairOutputs:
     """Run both networks on a batch, the student's own losses on its labelled samples alone.
 
     Args:
@@ -53,21 +53,23 @@ def run_parts(pair: NetworkPair, inputs: Tensor, data_samples: Sequence[Any], la
         labelled: How many of them are labelled.
         keys: Keys of the images in the cache, or None.
         task: Whether the student's own losses are on.
+        forcing: Replaces features of the student by the teacher's, see :meth:`skd_mm.features.NetworkPair.run`.
 
     Returns:
         The student's losses on the labelled samples, if there are any and the losses are on; and the features of all
         samples.
     """
     if not task:
-        return pair.run(inputs, data_samples, 'tensor', keys)
+        return pair.run(inputs, data_samples, 'tensor', keys, forcing=forcing)
     compared = bool(pair.plan.student or pair.plan.teacher)
     if not labelled and not compared:
         return PairOutputs(None, {}, {})
     if not labelled:
         # A cache that begins with such a batch would not know what the student's own losses read.
-        return pair.run(inputs, data_samples, 'tensor')
+        return pair.run(inputs, data_samples, 'tensor', forcing=forcing)
     parts = [(slice(labelled), 'loss'), *([(slice(labelled, None), 'tensor')] if compared else [])]
-    outputs = [pair.run(inputs[rows], data_samples[rows], mode, keys and keys[rows]) for rows, mode in parts]
+    outputs = [pair.run(inputs[rows], data_samples[rows], mode, keys and keys[rows], forcing=forcing)
+               for rows, mode in parts]
     return PairOutputs(outputs[0].student, _joined([each.features for each in outputs]),
                        _joined([each.targets for each in outputs]))
 

@@ -66,7 +66,8 @@ class PhasedModel(BaseModel):
         return list(self.resolver.spots)
 
     def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
-                 task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None) -> None:
+                 task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None,
+                 teacher_forcing: Sequence[str] = ()) -> None:
         """Choose what is trained, and on which losses.
 
         Args:
@@ -77,14 +78,15 @@ class PhasedModel(BaseModel):
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
             cache: Where to keep the teacher's features and the outputs of the student's frozen prefix until the next
                 call. The images must be the same each time they are read.
+            teacher_forcing: Names of active spots after which the student goes on with the teacher's feature.
 
         Raises:
             KeyError: A name does not exist; the closest ones are given.
             RuntimeError: A spot is active and there is no teacher.
             ValueError: What is to be cached changes from batch to batch, or what is to be trained is reached by no
-                loss.
+                loss; or a feature cannot be replaced by the teacher's.
         """
-        active = self.resolver.resolve(train, spots, task, frozen_bn)
+        active = self.resolver.resolve(train, spots, task, frozen_bn, teacher_forcing)
         if cache is not None and active.uncacheable is not None:
             raise ValueError(active.uncacheable)
         self.active = active
@@ -92,6 +94,8 @@ class PhasedModel(BaseModel):
         enable_gradients(self.student, active.parameters)
         for term, _ in active.terms:
             term.enable_grad()
+        for spot in active.forced:
+            spot.input_connector.requires_grad_(True)
         if active.multi_path and self.router is not None:
             self.router.requires_grad_(True)
         self.pair.prepare(active.plan, cache)

@@ -14,7 +14,7 @@ from skd_mm.losses.base import mean_of_selected, parts, shapes
 from skd_mm.registry import LOSSES, MEMORIES, MODELS, build
 from skd_mm.routing import gated
 
-from .spot_connectors import ConnectorConfig, accepted, build_connectors, build_sides
+from .spot_connectors import ConnectorConfig, accepted, build_connectors, build_input_connector, build_sides
 
 Modules = str | tuple[str, ...]
 
@@ -44,9 +44,9 @@ class Spot(nn.Module):
             connectors for both sides that bridge what differs: layout, channels and resolution, see
             :func:`skd_mm.connectors.auto.auto_connectors`. None by default.
         teacher_connector: The same on the teacher's side.
-        student_feature: An example of the student's feature, ``[1, C, ...]``; gives the connectors their channels. A
-            tuple if there are several modules.
-        teacher_feature: The same of the teacher; None without a teacher, when nothing can be checked.
+        features: An example of the student's feature, ``[1, C, ...]``, and of the teacher's; they give the connectors
+            their channels. Each is a tuple if there are several modules. The teacher's is None without a teacher, when
+            nothing can be checked.
         memory: Config of a memory of samples from earlier batches, see :mod:`skd_mm.memories`; None by default.
         teacher_decoder: Config of a connector, or a list of them, that maps the output of the teacher's
             connector back to the teacher's feature. With it, the teacher's connector is trained to reconstruct the
@@ -55,6 +55,10 @@ class Spot(nn.Module):
         discriminator: Config of a network that distinguishes the teacher's logits from the student's. It is trained,
             and the student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
             (:mod:`skd_mm.distillers.discriminators`). None by default.
+        input_connector: Config of a connector, or a list of them, that maps the teacher's feature, as its module
+            returns it, to the student's, for phases in which the student goes on with the teacher's feature
+            (``teacher_forcing``); it is trained there to predict the student's feature. ``'auto'`` chooses it. None
+            (the default) is enough for features of one shape.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.
         setting: What is known of the networks; nothing by default.
 
@@ -65,10 +69,11 @@ class Spot(nn.Module):
     def __init__(self, name: str, student: Modules, teacher: Modules, loss: Mapping[str, Any],
                  connector: ConnectorConfig,
                  teacher_connector: ConnectorConfig,
-                 student_feature: Feature, teacher_feature: Feature | None,
+                 features: tuple[Feature, Feature | None],
                  memory: Mapping[str, Any] | None = None,
                  teacher_decoder: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
                  discriminator: Mapping[str, Any] | None = None,
+                 input_connector: ConnectorConfig = None,
                  weight: float = 1.0,
                  setting: Setting | None = None) -> None:
         super().__init__()
@@ -77,9 +82,11 @@ class Spot(nn.Module):
         self.weight = float(weight)
         self.student = student
         self.teacher = teacher
+        student_feature, teacher_feature = features
         reference = student_feature if teacher_feature is None else teacher_feature
         self.shapes = tuple(tuple(part.shape[1:]) for side in (student_feature, reference) for part in parts(side))
         try:
+            self.input_connector = build_input_connector(input_connector, reference, student_feature, images)
             own, other = build_sides(connector, teacher_connector, student_feature, reference, images)
         except ValueError as error:
             raise ValueError(f'spot {name!r}: {error}') from error
@@ -196,10 +203,26 @@ class Spot(nn.Module):
 
     def enable_grad(self) -> None:
         """Enable gradients of the parameters that are trained if this spot is active."""
-        others = ['discriminator', *(('teacher_connector', 'teacher_decoder') if len(self.teacher_decoder) else ())]
+        others = ['discriminator', 'input_connector']
+        if len(self.teacher_decoder):
+            others += ['teacher_connector', 'teacher_decoder']
         for name, part in self.named_children():
             if name not in others:
                 part.requires_grad_(True)
+
+    def check_forcing(self) -> None:
+        """Check that the teacher's feature can replace the student's for the student's later modules.
+
+        Raises:
+            ValueError: It has another shape, and there is no ``input_connector``; or the spot is at several modules.
+        """
+        if not (isinstance(self.student, str) and isinstance(self.teacher, str)):
+            raise ValueError(f'teacher_forcing: spot {self.name!r} compares several modules at once, {self.student}; '
+                             'name one that compares one')
+        own, teachers = self.shapes
+        if own != teachers and not len(self.input_connector):
+            raise ValueError(f"teacher_forcing: at spot {self.name!r} the teacher's feature {list(teachers)} cannot "
+                             f"replace the student's {list(own)}: give the spot input_connector='auto'")
 
     @property
     def needs(self) -> set[str]:

@@ -9,7 +9,7 @@ from skd_mm.utils import did_you_mean
 from .spot import module_names
 
 KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
-        'discriminator', 'weight', 'backbone_stage')
+        'discriminator', 'input_connector', 'weight', 'backbone_stage')
 
 
 def spot_configs(cfg: str | Mapping[str, Any],

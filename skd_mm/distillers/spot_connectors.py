@@ -4,10 +4,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from skd_mm.connectors.auto import auto_connectors
+from skd_mm.connectors.chain import connected
 from skd_mm.connectors.shapes import channels, scale
 from skd_mm.features import ImageSizes
 from skd_mm.losses import Feature
@@ -90,6 +92,43 @@ def build_connectors(cfgs: Sequence[Mapping[str, Any]], feature: Tensor, referen
     ratio = scale(feature, reference)
     return nn.ModuleList(build(CONNECTORS, dict(cfg), **known, **accepted(CONNECTORS, cfg, scale=ratio))
                          for cfg in cfgs)
+
+
+def build_input_connector(cfg: ConnectorConfig, teacher: Feature, student: Feature,
+                          images: ImageSizes | None = None) -> nn.ModuleList:
+    """Build the connectors that map the teacher's feature to the student's.
+
+    Args:
+        cfg: ``input_connector`` of the spot: a config, a list of configs, ``'auto'`` or None.
+        teacher: An example of the teacher's feature, ``[1, C', ...]``.
+        student: An example of the student's feature, ``[1, C, ...]``.
+        images: The sizes of the images of both, the student's first; None if unknown.
+
+    Returns:
+        The connectors, none for None.
+
+    Raises:
+        ValueError: One cannot be built, or what they return has not the shape of the student's feature.
+    """
+    cfgs = _as_list(cfg)
+    if not cfgs:
+        return nn.ModuleList()
+    if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
+        raise ValueError('a spot at several modules takes no connectors')
+    if cfgs == 'auto':
+        own, other = images or (None, None)
+        chosen = auto_connectors(find_layout(teacher, other), find_layout(student, own))
+        if chosen.reference or _split(chosen.feature)[0]:
+            raise ValueError("input_connector='auto' bridges channels and resolution only, and the two features have "
+                             'different layouts: name your own connector')
+        cfgs = chosen.feature
+    connectors = build_connectors(cfgs, teacher, student)
+    with torch.no_grad():
+        made = connected(connectors.eval(), teacher, student)
+    if made.shape != student.shape:
+        raise ValueError(f"its input_connector makes {list(made.shape[1:])} of the teacher's feature, not "
+                         f"{list(student.shape[1:])}, as the student's is")
+    return connectors.train()
 
 
 def accepted(registry: Registry, cfg: Mapping[str, Any], **known: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def check_task(loop: Any) -> None:
     # The initial weights may not be drawn yet, so the random state must not change.
     with temporary_seed(derive_seed(loop.seed, 'trial', get_rank())):
         # Nothing of this may be cached: it would belong to other weights.
-        loop.distiller.activate(task.train, task.spots, task.task, task.frozen_bn)
+        loop.distiller.activate(**task.activation)
         loop.distiller.eval()
         try:
             if not loop.resumed:

@@ -6,7 +6,7 @@ from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structur
 from .execution import Execution
 from .extractor import FeatureExtractor
 from .matching import match_stages
-from .network_pair import ForwardPlan, ImageSizes, NetworkPair, PairOutputs
+from .network_pair import ForwardPlan, ImageSizes, NetworkPair, PairOutputs, TeacherForcing
 from .partial_forward import (
     StageEntry,
     find_stage_entries,
@@ -31,6 +31,7 @@ __all__ = [
     'Stage',
     'StageEntry',
     'StageSplit',
+    'TeacherForcing',
     'backbone_stages',
     'call_model',
     'constant',

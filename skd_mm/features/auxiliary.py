@@ -1,7 +1,6 @@
-"""Calling a model so that hooks at all of its heads run, in any mode."""
+"""Auxiliary heads, which the losses alone call, in other forward passes."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,12 +14,10 @@ AUXILIARY_HEAD = 'auxiliary_head'
 
 def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor',
                names: Collection[str] = ()) -> Any:
-    """Call a model in one of MMEngine's modes so that the hooks of all heads that are needed run.
+    """Call a model in one of MMEngine's modes; run the auxiliary heads in ``'tensor'`` mode, too, if they are needed.
 
     mmsegmentation's models call their auxiliary heads in ``'loss'`` mode only. Here those with a named module are
-    called on the backbone's features in ``'tensor'`` mode, before the decode head. In that mode, the models of
-    mmsegmentation and mmdetection also call ``forward`` of their head directly, which runs no hooks; a named head is
-    called as a module instead.
+    called on the backbone's features in ``'tensor'`` mode, before the decode head.
 
     Args:
         model: The model.
@@ -35,16 +32,9 @@ def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | N
     """
     if data_samples is None and mode == 'tensor':
         data_samples = task_of(model).forward_samples(inputs)
-    if mode != 'tensor':
-        return model(inputs, data_samples, mode=mode)
-    with _head_called(model, names):
-        return _call_with_auxiliary(model, inputs, data_samples, _needed_heads(model, names))
-
-
-def _call_with_auxiliary(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | None,
-                         heads: Sequence[nn.Module]) -> Any:
+    heads = _needed_heads(model, names) if mode == 'tensor' else []
     if not heads:
-        return model(inputs, data_samples, mode='tensor')
+        return model(inputs, data_samples, mode=mode)
     segmentor: Any = model
     features = segmentor.extract_feat(inputs)
     for head in heads:
@@ -53,7 +43,7 @@ def _call_with_auxiliary(model: nn.Module, inputs: Tensor, data_samples: Sequenc
     known: dict[str, Callable] = dict(extract_feat=lambda *args, **kwargs: features)
     model.__dict__.update(known)
     try:
-        return model(inputs, data_samples, mode='tensor')
+        return model(inputs, data_samples, mode=mode)
     finally:
         for name in known:
             model.__dict__.pop(name)
@@ -66,30 +56,3 @@ def _needed_heads(model: nn.Module, names: Collection[str]) -> list[nn.Module]:
     if not isinstance(head, nn.ModuleList):
         return [head]
     return [one for i, one in enumerate(head) if any(is_within(name, [f'{AUXILIARY_HEAD}.{i}']) for name in names)]
-
-
-@contextmanager
-def _head_called(model: nn.Module, names: Collection[str]) -> Iterator[None]:
-    """Call the head as a module where the model calls its ``forward``, if its outputs are needed."""
-    name = task_of(model).head
-    head = getattr(model, name, None) if name in {needed.partition('[')[0] for needed in names} else None
-    if not isinstance(head, nn.Module) or isinstance(head, nn.ModuleList):
-        yield
-        return
-    forward, own = head.forward, {key: value for key, value in head.__dict__.items() if key == 'forward'}
-    running: list[bool] = []
-    before = head.register_forward_pre_hook(lambda module, inputs: running.append(True))
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if not running:
-            return head(*args, **kwargs)
-        running.clear()
-        return forward(*args, **kwargs)
-
-    head.__dict__['forward'] = call
-    try:
-        yield
-    finally:
-        before.remove()
-        head.__dict__.pop('forward', None)
-        head.__dict__.update(own)

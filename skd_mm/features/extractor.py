@@ -14,7 +14,7 @@ from skd_mm.utils.pytree import tree_map
 
 from .execution import Execution
 
-_INDEXED = re.compile(r'^(?P<module>.*?)(?P<indices>(?:\[-?\d+\])+)$')
+_INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
 
 
 def _unchanged(image: ImageSize) -> ImageSize:
@@ -36,9 +36,8 @@ class FeatureExtractor:
     The model itself is not changed: it is not copied, not re-registered, and keeps no reference to the features.
 
     A name is the path of a submodule (``backbone.layer1``), followed by an index if the module returns a tuple
-    (``backbone[2]``), or by several if it returns nested tuples or lists (``bbox_head[0][2]``). ``<backbone>.stem`` is
-    an alias for backbones with a conv1–norm–ReLU stem that is not a module of its own: the output of that ReLU, before
-    pooling.
+    (``backbone[2]``). ``<backbone>.stem`` is an alias for backbones with a conv1–norm–ReLU stem that is not a module
+    of its own: the output of that ReLU, before pooling.
 
     Args:
         model: Any model of mmsegmentation or mmpretrain.
@@ -71,7 +70,7 @@ class FeatureExtractor:
         found.copied = set(self.copied)
         return found
 
-    def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, tuple[int, ...]]:
+    def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
         """Find the module of a name.
 
         Args:
@@ -79,19 +78,18 @@ class FeatureExtractor:
             others: Other names that could have been meant, for the message.
 
         Returns:
-            The path of the module, and the indices into its output; none for the output itself.
+            The path of the module, and the index into its output or None.
 
         Raises:
             KeyError: The model has no such module.
         """
-        match = _INDEXED.match(name)
-        path, found = (match['module'], match['indices'][1:-1].split('][')) if match else (name, [])
-        indices = tuple(int(index) for index in found)
+        match = _INDEX.match(name)
+        path, index = (match['module'], int(match['index'])) if match else (name, None)
         if self._has(path):
-            return path, indices
+            return path, index
         parent, _, leaf = path.rpartition('.')
         if leaf == 'stem' and all(self._has(f'{parent}.{part}' if parent else part) for part in ('conv1', 'relu')):
-            return f'{parent}.relu' if parent else 'relu', indices
+            return f'{parent}.relu' if parent else 'relu', index
         choices = [*others, *(choice for choice, _ in self.model.named_modules() if choice)]
         raise KeyError(f'the {self.role} ({type(self.model).__name__}) has no module {name!r}'
                        f'{did_you_mean(path, choices, count=5)}')
@@ -110,7 +108,8 @@ class FeatureExtractor:
             stop: bool = False,
             record: dict[str, Any] | None = None,
             replay: Mapping[str, Any] | None = None,
-            record_fn: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
+            record_fn: Callable[[Any], Any] = copied,
+            replace: Mapping[str, Callable[[Tensor], Tensor]] | None = None) -> tuple[Any, dict[str, Tensor]]:
         """Call the model and return the features at the named modules.
 
         Args:
@@ -122,6 +121,8 @@ class FeatureExtractor:
             replay: Outputs by module name. These modules do not run and return the given values. If everything before a
                 stage is replayed, the network continues from there.
             record_fn: Returns what is recorded of an output; by default a copy.
+            replace: Functions by the names of features. Each gets the feature and returns what the modules after it
+                get instead, of the same shape; ``capture`` and ``record`` give the feature itself.
 
         Returns:
             The result of ``call``, and the features by name, in the order of the forward pass. Of a module that runs
@@ -134,9 +135,9 @@ class FeatureExtractor:
         if stop and not capture and not record:
             return None, {}
         features: dict[str, Tensor] = {}
-        hooked = {self.module_path(name)[0] for name in [*capture, *(record or ()), *(replay or ())]}
+        hooked = {self.module_path(name)[0] for name in [*capture, *(record or ()), *(replay or ()), *(replace or ())]}
         with self._shadowing(self.execution.forwards(self.model, hooked)), self._replaying(replay or {}), \
-                self._watching(capture, features, record or {}, record_fn, stop):
+                self._watching(capture, features, record or {}, record_fn, stop), self._replacing(replace or {}):
             try:
                 result = call()
             except _Stop:
@@ -148,13 +149,13 @@ class FeatureExtractor:
                                'around it')
         return result, features
 
-    def pick(self, name: str, output: Any, indices: Sequence[int]) -> Tensor:
+    def pick(self, name: str, output: Any, index: int | None) -> Tensor:
         """Return the feature of a name from the output of its module.
 
         Args:
             name: The name, for messages.
             output: The module's output.
-            indices: Which element of it, and which element of that one; none for the output itself.
+            index: Which element of it; None for the output itself.
 
         Returns:
             The feature.
@@ -163,17 +164,18 @@ class FeatureExtractor:
             KeyError: The output has no such element, or is not a tensor.
         """
         where = f'the output of {name!r} in the {self.role} ({type(self.model).__name__})'
-        for index in indices:
-            is_sequence = isinstance(output, list | tuple)
-            if not is_sequence or not -len(output) <= index < len(output):
-                raise KeyError(f'{where} has no element {index}: it is a {type(output).__name__}'
-                               + (f' of {len(output)}' if is_sequence else ', without an index'))
-            output = output[index]
-        if isinstance(output, Tensor):
-            return output
-        raise KeyError(f'{where} is a {type(output).__name__}, not a tensor'
-                       + (f"; choose one of its {len(output)} elements, like '{name}[-1]'"
-                          if isinstance(output, list | tuple) else ''))
+        if index is None:
+            if isinstance(output, Tensor):
+                return output
+            raise KeyError(f'{where} is a {type(output).__name__}, not a tensor'
+                           + (f"; choose one of its {len(output)} elements, like '{name}[-1]'"
+                              if isinstance(output, list | tuple) else ''))
+        if not isinstance(output, list | tuple) or not -len(output) <= index < len(output):
+            raise KeyError(f'{where} has no element {index}: it is a {type(output).__name__}'
+                           + (f' of {len(output)}' if isinstance(output, list | tuple) else ', without an index'))
+        if not isinstance(output[index], Tensor):
+            raise KeyError(f'{where} is a {type(output[index]).__name__}, not a tensor')
+        return output[index]
 
     @contextmanager
     def _watching(self, capture: Collection[str], features: dict[str, Tensor], record: dict[str, Any],
@@ -194,9 +196,9 @@ class FeatureExtractor:
 
             return hook
 
-        def capturer(name: str, indices: Sequence[int]) -> Callable:
+        def capturer(name: str, index: int | None) -> Callable:
             def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                feature = self.pick(name, output, indices)
+                feature = self.pick(name, output, index)
                 if name in self.copied:
                     feature = feature.clone()
                 features[name] = feature
@@ -208,8 +210,8 @@ class FeatureExtractor:
         # Outputs are recorded before a capture at the same module stops the forward pass.
         handles = [self.model.get_submodule(path).register_forward_hook(recorder(path)) for path in record]
         for name in capture:
-            path, indices = self.module_path(name)
-            handles.append(self.model.get_submodule(path).register_forward_hook(capturer(name, indices)))
+            path, index = self.module_path(name)
+            handles.append(self.model.get_submodule(path).register_forward_hook(capturer(name, index)))
         try:
             yield
         finally:
@@ -221,11 +223,35 @@ class FeatureExtractor:
                                    'module (an in-place ReLU?); name that module instead')
 
     @contextmanager
+    def _replacing(self, functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+
+        def replacer(name: str, index: int | None) -> Callable:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+                feature = functions[name](self.pick(name, output, index))
+                if index is None:
+                    return feature
+                changed = list(output)
+                changed[index] = feature
+                return type(output)(changed)
+
+            return hook
+
+        handles = []
+        for name in functions:
+            path, index = self.module_path(name)
+            handles.append(self.model.get_submodule(path).register_forward_hook(replacer(name, index)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
         forwards: list[tuple[nn.Module, Callable]] = []
         for name, value in outputs.items():
-            path, indices = (name, None) if self._has(name) else self.module_path(name)
-            if indices:
+            path, index = (name, None) if self._has(name) else self.module_path(name)
+            if index is not None:
                 raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
             forwards.append((self.model.get_submodule(path), lambda *args, value=value, **kwargs: value))
         with self._shadowing(forwards):

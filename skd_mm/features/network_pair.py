@@ -20,6 +20,10 @@ from .extractor import FeatureExtractor, copied
 from .placeholders import needed_outputs, placeholder, resized
 from .temporary_modes import constant_statistics, side_effect_free
 
+TeacherForcing = Callable[[Mapping[str, Tensor]], Mapping[str, Callable[[Tensor], Tensor]]]
+"""Given the teacher's features by name, returns functions by the names of the student's features: each gets the
+student's feature and returns what its later modules get instead."""
+
 
 class TeacherImages(Protocol):
     """Makes the teacher's images of the student's."""
@@ -102,7 +106,8 @@ class NetworkPair:
 
     def run(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
             keys: Sequence[Hashable] | None = None,
-            record: Mapping[str, dict[str, Any]] | None = None) -> PairOutputs:
+            record: Mapping[str, dict[str, Any]] | None = None,
+            forcing: TeacherForcing | None = None) -> PairOutputs:
         """Run both networks.
 
         Args:
@@ -113,13 +118,19 @@ class NetworkPair:
             keys: Keys of the images in the cache; None to not use it.
             record: For ``'student'`` and ``'teacher'``, dicts whose keys are paths of modules. They are filled with
                 placeholders for the modules' outputs.
+            forcing: Replaces features of the student by the teacher's for its later modules; None replaces none.
+                Nothing is recorded with it.
 
         Returns:
             The student's output, and the features of both.
         """
         if self.cache is not None and keys is not None and self._can_replay(inputs, data_samples, mode):
-            return self._run_cached(self.cache, inputs, data_samples, mode, keys)
+            return self._run_cached(self.cache, inputs, data_samples, mode, keys, forcing)
         record = record or {}
+        if forcing is not None:
+            targets = self._run_teacher(inputs, data_samples)
+            output, features = self._run_student(inputs, data_samples, mode, replace=forcing(targets))
+            return PairOutputs(output, features, targets, self.image_sizes(inputs))
         output, features = self._run_student(inputs, data_samples, mode, record=record.get('student'),
                                              record_fn=placeholder)
         targets = {} if mode == 'predict' else self._run_teacher(inputs, data_samples, record.get('teacher'))
@@ -153,7 +164,7 @@ class NetworkPair:
         return {name: resized(output, len(inputs)) for name, output in unread.items()}
 
     def _run_cached(self, cache: FeatureCache, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
-                    keys: Sequence[Hashable]) -> PairOutputs:
+                    keys: Sequence[Hashable], forcing: TeacherForcing | None) -> PairOutputs:
         missing = cache.missing(keys)
         computed = None
         if missing:
@@ -174,7 +185,8 @@ class NetworkPair:
             side, _, path = name.partition(':')
             sides[side][path] = feature
         replay = {**self.unread_outputs(inputs, mode), **sides['student']}
-        output, features = self._run_student(inputs, data_samples, mode, replay=replay)
+        output, features = self._run_student(inputs, data_samples, mode, replay=replay,
+                                             replace=forcing and forcing(sides['teacher']))
         return PairOutputs(output, features, sides['teacher'], self.image_sizes(inputs))
 
     def _compute_missing(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
@@ -277,12 +289,13 @@ class NetworkPair:
 
     def _run_student(self, inputs: Tensor, data_samples: Sequence[Any] | None, mode: str,
                      record: dict[str, Any] | None = None, replay: Mapping[str, Any] | None = None,
-                     record_fn: Callable[[Any], Any] = copied) -> tuple[Any, dict[str, Tensor]]:
+                     record_fn: Callable[[Any], Any] = copied,
+                     replace: Mapping[str, Callable[[Tensor], Tensor]] | None = None) -> tuple[Any, dict[str, Tensor]]:
         """The student's output and features; in mode ``'tensor'`` it runs no further than the last feature."""
         capture = self.plan.student if mode != 'predict' else ()
         return self.student.run(
             lambda: call_model(self.student.model, inputs, data_samples, mode, [*capture, *(record or ())]),
-            capture=capture, stop=mode == 'tensor', record=record, replay=replay, record_fn=record_fn)
+            capture=capture, stop=mode == 'tensor', record=record, replay=replay, record_fn=record_fn, replace=replace)
 
 
 def _kind(inputs: Tensor, mode: str) -> Hashable:

@@ -97,18 +97,14 @@ def replayed_outputs(network: FeatureExtractor, entries: Sequence[StageEntry], g
     outputs: dict[str, Any] = {}
     for entry, feature in zip(entries, given, strict=False):
         outputs.update({path: recorded[path] for path in entry.modules})
-        path, indices = network.module_path(entry.end)
-        outputs[path] = _replaced(recorded.get(path), indices, feature)
+        path, index = network.module_path(entry.end)
+        if index is None:
+            outputs[path] = feature
+        else:
+            parts = list(recorded[path])
+            parts[index] = feature
+            outputs[path] = type(recorded[path])(parts)
     return outputs
-
-
-def _replaced(output: Any, indices: Sequence[int], feature: Tensor) -> Any:
-    """Return an output with another feature at an element."""
-    if not indices:
-        return feature
-    parts = list(output)
-    parts[indices[0]] = _replaced(parts[indices[0]], indices[1:], feature)
-    return type(output)(parts)
 
 
 def recorded_paths(entries: Sequence[StageEntry]) -> list[str]:

@@ -3,6 +3,7 @@
 from .baselines import FitNets, NoTeacher, Simultaneous
 from .cache import CacheSettings
 from .outline import StageOutline
+from .parallel import ParallelStages
 from .phase import Phase
 from .polish import Polish
 from .progressive import Progressive
@@ -10,5 +11,5 @@ from .recipe import Phases, Recipe
 from .reconstruction import StagewiseReconstruction
 from .stagewise import BackboneFirst, FewLabels, Stagewise
 
-__all__ = ['BackboneFirst', 'CacheSettings', 'FewLabels', 'FitNets', 'NoTeacher', 'Phase', 'Phases', 'Polish',
-           'Progressive', 'Recipe', 'Simultaneous', 'StageOutline', 'Stagewise', 'StagewiseReconstruction']
+__all__ = ['BackboneFirst', 'CacheSettings', 'FewLabels', 'FitNets', 'NoTeacher', 'ParallelStages', 'Phase', 'Phases',
+           'Polish', 'Progressive', 'Recipe', 'Simultaneous', 'StageOutline', 'Stagewise', 'StagewiseReconstruction']

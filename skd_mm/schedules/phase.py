@@ -32,6 +32,9 @@ class Phase:
         optim_wrapper: Changes to the config's ``optim_wrapper``, merged into it like an inherited config.
         param_scheduler: Replaces the config's ``param_scheduler`` if not None. Its ``begin``, ``end`` and periods are
             counted from the phase's start.
+        teacher_forcing: Names of active spots after which the student goes on with the teacher's feature instead of its
+            own, so that the stages are trained at the same time and independently of each other. Validation runs the
+            student as it is. ``'all'`` for all of them. Defaults to none.
         handover: Checkpoint of the previous phase to start from: ``'best'`` by that phase's metric, or ``'last'``. The
             first phase starts from the initial weights.
         val_interval: Epochs between validations, or iterations if ``iters`` is set. None validates at the end of the
@@ -54,6 +57,7 @@ class Phase:
     unlabelled_fraction: float = 1.0
     optim_wrapper: dict[str, Any] = field(default_factory=dict)
     param_scheduler: list[dict[str, Any]] | None = None
+    teacher_forcing: str | Sequence[str] = ()
     handover: str = 'best'
     val_interval: int | None = None
     frozen_bn: str = 'eval'
@@ -81,6 +85,9 @@ class Phase:
             value = getattr(self, key)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f'{where}: `{key}` must be a whole number from 1 on, not {value!r}')
+        if isinstance(self.teacher_forcing, str):
+            self.teacher_forcing = list(self.spots) if self.teacher_forcing == 'all' else [self.teacher_forcing]
+        check_names('active spot', self.teacher_forcing, list(self.spots), f'{where}, `teacher_forcing`')
         self._check_data(where)
         for key, choices in (('handover', ('best', 'last')), ('frozen_bn', ('eval', 'train')),
                              ('optimizer_params', ('trainable', 'all'))):
@@ -119,6 +126,12 @@ class Phase:
             raise ValueError(f'phase {self.name!r}: data={self.data!r} needs an `unlabelled_dataloader` in the config, '
                              "such as dict(dataset=dict(type='skd_mm.UnlabelledDataset', data_root='a/folder'))")
         return self
+
+    @property
+    def activation(self) -> dict[str, Any]:
+        """What :meth:`skd_mm.distillers.Distiller.activate` takes of it."""
+        return dict(train=self.train, spots=self.spots, task=self.task, frozen_bn=self.frozen_bn,
+                    teacher_forcing=self.teacher_forcing)
 
     @property
     def samples(self) -> tuple[str | None, float | None, float | None, float | None]:

@@ -52,13 +52,17 @@ class StageByStage(Recipe):
         """
         raise NotImplementedError
 
+    def stage_phases(self, steps: Sequence[Step]) -> list[Phase]:
+        """Return the phases of the stages, one for each step of :meth:`walk`."""
+        return [self.phase(name, train, spots=spots) for name, train, spots in steps]
+
     def build(self, stages: Sequence[StageOutline]) -> list[Phase]:
-        """Return one phase per stage, that of the head, and the polish."""
+        """Return the phases of the stages, that of the head, and the polish."""
         known = spots_of(stages)
         if self.logits is not None:
             check_names('spot', [self.logits], known, f'{self.where}, `logits`')
         steps, rest = self.walk(stages)
-        phases = [self.phase(name, train, spots=spots) for name, train, spots in steps]
+        phases = self.stage_phases(steps)
         phases.append(self.phase(stages[-1].name, rest, spots=self.head_spots, task=1.0))
         if self.polish is not None:
             weights, task = self.polish.weights([name for _, _, spots in steps for name in spots], known)

@@ -107,7 +107,7 @@ def test_the_memory_that_150_classes_take(method):
     if 'memory' in settings:
         settings['memory'] = dict(type='ClassQueues', pixel_slots=100, region_slots=100)
     features = [torch.randn(1, count, 64, 64) for count in channels]
-    spot = Spot(**settings, student_feature=features[0], teacher_feature=features[1]).train()
+    spot = Spot(**settings, features=features).train()
     features[0].requires_grad_()
     labels = torch.randint(150, (1, 64, 64)).repeat_interleave(8, 1).repeat_interleave(8, 2)
     peak = peak_memory(lambda: spot(*features, dict(labels=labels)).mean().backward())

@@ -10,8 +10,7 @@ from skd_mm.registry import LOSSES
 
 def spot(student=(4, 8, 8), teacher=(4, 8, 8), **cfg):
     cfg = spot_configs(dict(student='a', teacher='b', **cfg))[0]
-    return Spot(**cfg, student_feature=torch.zeros(1, *student),
-                teacher_feature=None if teacher is None else torch.zeros(1, *teacher))
+    return Spot(**cfg, features=(torch.zeros(1, *student), None if teacher is None else torch.zeros(1, *teacher)))
 
 
 def test_a_name_is_enough():
@@ -73,7 +72,7 @@ def test_auto_bridges_channels_and_resolution_and_only_what_differs():
 def test_auto_bridges_layouts_and_trains(student, teacher, images, compared):
     cfg = spot_configs(dict(student='a', teacher='b', connector='auto'))[0]
     one, other = torch.randn(2, *student, requires_grad=True), torch.randn(2, *teacher)
-    made = Spot(**cfg, student_feature=one[:1].detach(), teacher_feature=other[:1], setting=Setting(images=images))
+    made = Spot(**cfg, features=(one[:1].detach(), other[:1]), setting=Setting(images=images))
     arranged = made.arrange(one, other, images)
     assert [side.shape[1:] for side in made.connect(*arranged)] == [compared, compared]
     made(*arranged).sum().backward()
@@ -83,7 +82,7 @@ def test_auto_bridges_layouts_and_trains(student, teacher, images, compared):
 def test_layouts_are_changed_before_all_else_and_extra_tokens_are_filled_in():
     cfg = spot_configs(dict(student='a', teacher='b', connector=[dict(type='Conv1x1'), dict(type='Resize')],
                             teacher_connector=dict(type='TokensToMap')))[0]
-    made = Spot(**cfg, student_feature=torch.zeros(1, 3, 8, 8), teacher_feature=torch.zeros(1, 18, 5),
+    made = Spot(**cfg, features=(torch.zeros(1, 3, 8, 8), torch.zeros(1, 18, 5)),
                 setting=Setting(images=((64, 64), (64, 64))))
     assert made.teacher_layout[0].extra_tokens == 2 and not made.teacher_connector
     assert made.connector[0].conv.weight.shape == (5, 3, 1, 1)
@@ -169,7 +168,7 @@ def test_the_check_leaves_no_trace_in_a_connector():
 def test_configs_are_left_alone():
     cfg = dict(student='a', connector=[dict(type='Conv1x1')], loss=dict(type='MSELoss'))
     before = repr(cfg)
-    Spot(**spot_configs(cfg)[0], student_feature=torch.zeros(1, 3, 2, 2), teacher_feature=torch.zeros(1, 5, 2, 2))
+    Spot(**spot_configs(cfg)[0], features=(torch.zeros(1, 3, 2, 2), torch.zeros(1, 5, 2, 2)))
     assert repr(cfg) == before
 
 

@@ -17,6 +17,7 @@ TWO = dict(phase_epochs=2, val_interval=1)
 SCHEDULES = {
     'Stagewise': TWO,
     'BackboneFirst': TWO,
+    'ParallelStages': TWO,
     'Simultaneous': TWO,
     'FitNets': dict(TWO, hints=[SPOTS[0], SPOTS[2]]),
     'Progressive': dict(TWO, logits='logits', fraction=[2 / 3, 1]),

@@ -98,6 +98,12 @@ RUNS = {
         model=MODEL, pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
         optim_wrapper=dict(type='mmengine.ScaledOptimWrapper', growth_interval=3, optimizer=dict(type='SGD', lr=0.05)),
         schedule=dict(type='Phases', phase_epochs=4, val_interval=1, phases=[dict(name='all', train='all', task=8)])),
+    # All stages at once on the teacher's features, with connectors from its width to the student's.
+    'parallel': dict(
+        model=dict(type='skd_mm.Distiller', student=network(dropout=0.3), teacher=network(width=6),
+                   spots=[dict(student=spot, connector='auto', input_connector='auto') for spot in SPOTS]),
+        pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[],
+        schedule=dict(type='ParallelStages', phase_epochs=2, val_interval=1, polish=dict())),
     # Phases on images without labels, on images with labels, and on both in one batch.
     'unlabelled': dict(partly_labelled(), pipeline=RANDOM, default_hooks=KEEP, param_scheduler=[]),
     # Checkpoints between validations, lengths in iterations, no multiple of anything.

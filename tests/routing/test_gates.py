@@ -25,7 +25,7 @@ SELECTED = torch.tensor([True, False, True, True, False, True])
 def spot(loss, seed=0):
     torch.manual_seed(seed)
     cfg = spot_configs(dict(student='a', loss=dict(type=loss), **LOSSES[loss]))[0]
-    return Spot(**cfg, student_feature=torch.zeros(1, 4, 3, 3), teacher_feature=torch.zeros(1, 6, 3, 3)).train()
+    return Spot(**cfg, features=(torch.zeros(1, 4, 3, 3), torch.zeros(1, 6, 3, 3))).train()
 
 
 def features():

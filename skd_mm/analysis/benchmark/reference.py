@@ -74,11 +74,10 @@ class ReferenceLoop:
         stops = side == 'teacher' or not self.active.task
         handles = []
         for name in names:
-            path, indices = network.module_path(name)
+            path, index = network.module_path(name)
 
-            def hook(module: nn.Module, inputs: Any, output: Any, name: str = name,
-                     indices: tuple[int, ...] = indices) -> None:
-                seen[name] = network.pick(name, output, indices)
+            def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
+                seen[name] = output if index is None else output[index]
                 if stops and len(seen) == len(names):
                     raise _Stop
 

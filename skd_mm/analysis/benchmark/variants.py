@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import Tensor
 
-from skd_mm.features import NetworkPair, PairOutputs
+from skd_mm.features import NetworkPair, PairOutputs, TeacherForcing
 
 
 class FullForwardPair(NetworkPair):
@@ -17,7 +17,8 @@ class FullForwardPair(NetworkPair):
     Without an active spot, and to predict, the student alone runs: as in the code that SKD's authors published.
     """
 
-    def run(self, inputs: Tensor, data_samples: Any, mode: str, keys: Any = None, record: Any = None) -> PairOutputs:
+    def run(self, inputs: Tensor, data_samples: Any, mode: str, keys: Any = None, record: Any = None,
+            forcing: TeacherForcing | None = None) -> PairOutputs:
         """Run both networks, see :meth:`skd_mm.features.NetworkPair.run`.
 
         Args:
@@ -26,20 +27,21 @@ class FullForwardPair(NetworkPair):
             mode: How the student is called.
             keys: Ignored: nothing is cached.
             record: Ignored.
+            forcing: Replaces features of the student by the teacher's.
 
         Returns:
             What the student returned, and the features of both.
         """
-        student = self.student.model
+        student, targets = self.student.model, {}
+        if mode != 'predict' and self.plan.teacher:
+            assert self.teacher is not None and self.teacher_images is not None
+            teacher, images = self.teacher.model, self.teacher_images(inputs, data_samples)
+            with torch.no_grad():
+                targets = self.teacher.run(lambda: teacher(images, data_samples, mode='tensor'),
+                                           capture=self.plan.teacher)[1]
         outputs, features = self.student.run(
-            lambda: student(inputs, data_samples, mode=mode), capture=self.plan.student)
-        if mode == 'predict' or not self.plan.teacher:
-            return PairOutputs(outputs, features, {}, self.image_sizes(inputs))
-        assert self.teacher is not None and self.teacher_images is not None
-        teacher, images = self.teacher.model, self.teacher_images(inputs, data_samples)
-        with torch.no_grad():
-            targets = self.teacher.run(lambda: teacher(images, data_samples, mode='tensor'),
-                                       capture=self.plan.teacher)[1]
+            lambda: student(inputs, data_samples, mode=mode), capture=self.plan.student,
+            replace=forcing and forcing(targets))
         return PairOutputs(outputs, features, targets, self.image_sizes(inputs))
 
 

@@ -63,7 +63,7 @@ def _step_seconds(distiller: Any, phases: list[Phase], shape: tuple[int, ...], b
     samples = example_samples(distiller.student, shape, device, batch_size)
     seconds = []
     for phase in phases:
-        distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn)
+        distiller.activate(**phase.activation)
         distiller.train()
 
         def step() -> None:

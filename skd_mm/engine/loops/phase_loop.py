@@ -207,7 +207,7 @@ class PhaseLoop(BaseLoop):
 
     def activate(self, phase: Phase) -> None:
         """Activates a phase in the distiller, with an empty feature cache."""
-        self.distiller.activate(phase.train, phase.spots, phase.task, phase.frozen_bn, build_feature_cache(self, phase))
+        self.distiller.activate(**phase.activation, cache=build_feature_cache(self, phase))
 
     def prepare_phase(self) -> None:
         """Activates the current phase, wraps the model, and builds optimizer and data loader."""
