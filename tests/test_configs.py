@@ -15,11 +15,11 @@ from skd_mm.registry import RECIPES, build
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # tests/tools/test_demo.py looks at the demo's, test_sakd_configs.py at the grid of SAKD's, test_lwkd_configs.py at
 # LW-KD's, test_segmentation_configs.py at those of segmentation methods, test_quantisation_configs.py at those of
-# quantisation, test_detection_configs.py at detectors, test_pairs_configs.py at pairs across families,
-# test_few_labels_configs.py at those with few labels, test_studies.py at study files, integration/test_zoo.py at the
-# examples.
-OTHERS = {'_base_', 'demo', 'detection', 'examples', 'fewlabels', 'lwkd', 'pairs', 'quantisation', 'sakd',
-          'segmentation', 'studies'}
+# quantisation, test_pruning_configs.py at those of pruning, test_detection_configs.py at detectors,
+# test_pairs_configs.py at pairs across families, test_few_labels_configs.py at those with few labels, test_studies.py
+# at study files, integration/test_zoo.py at the examples.
+OTHERS = {'_base_', 'demo', 'detection', 'examples', 'fewlabels', 'lwkd', 'pairs', 'pruning',
+          'quantisation', 'sakd', 'segmentation', 'studies'}
 NAMES = sorted(str(path) for path in (path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
                if not OTHERS & {*path.parts})
 DISTILLED = [name for name in NAMES if name.split('/')[0] not in ('teachers', 'students')]
@@ -270,7 +270,7 @@ def test_the_model_index_names_every_config():
             assert Path(model['Config']).stem == model['Name']
             assert model['In Collection'] in collections
             named.append(model['Config'].replace('configs/', '', 1))
-    folders = ('fewlabels', 'sakd', 'lwkd', 'pairs', 'quantisation', 'segmentation')
+    folders = ('fewlabels', 'sakd', 'lwkd', 'pairs', 'pruning', 'quantisation', 'segmentation')
     everything = [str(path.relative_to(CONFIGS)) for folder in folders
                   for path in (CONFIGS / folder).rglob('*.py') if '_base_' not in path.parts] + DISTILLED
     assert sorted(named) == sorted(everything)

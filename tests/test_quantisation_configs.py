@@ -15,8 +15,11 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 NAMES = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / 'quantisation').rglob('*.py'))
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=pytest.mark.slow) if '-half' in name else name for name in NAMES])
 def test_a_config_is_what_its_name_says(name):
+    if '-half' in name:  # is pruned, too
+        pytest.importorskip('torch_pruning')
     cfg = Config.fromfile(CONFIGS / name)
     check_config(cfg)
     method, network, settings, data = Path(name).stem.split('_')

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from skd_mm.distillers.networks import build_network, find_checkpoint, load_weights, network_config
+from skd_mm.distillers.transformed import exported_transforms
 from skd_mm.registry import SCOPE
 from skd_mm.utils import atomic_replace
 
@@ -91,6 +92,7 @@ def export_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str)
     exported = exported_config(cfg)
     network = build_network(dict(cfg=copy.deepcopy(exported)), 'student')
     load_weights(network, path, 'student')
+    exported.model = exported_transforms(exported.model, network)
     weights = dict(meta=checkpoint_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),
                    state_dict=network.state_dict())
 

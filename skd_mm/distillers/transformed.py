@@ -1,6 +1,6 @@
 """Networks that are changed after they are built, such as quantised or pruned ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -10,6 +10,7 @@ from torch import nn
 from skd_mm.registry import MODELS, NETWORK_TRANSFORMS, SCOPE, build
 
 TRANSFORMED = f'{SCOPE}.TransformedNetwork'
+WeightAdapter = Callable[[nn.Module, Mapping[str, Any]], dict[str, Any]]
 
 
 @MODELS.register_module(name='TransformedNetwork')
@@ -63,16 +64,50 @@ def transformed_config(model: Mapping[str, Any], transform: Any) -> ConfigDict:
     return ConfigDict(type=TRANSFORMED, network=network, transforms=added, **plain)
 
 
+def exported_transforms(cfg: Mapping[str, Any], model: nn.Module) -> ConfigDict:
+    """Return the config of a network as it is exported.
+
+    Args:
+        cfg: The config of a network, with transforms or without.
+        model: The network. A transform that only weights determine, or that needs a package which users of the exported
+            network may not have, sets its attribute ``exported_transforms``: by the type of a transform, the config of
+            one that builds the same network.
+
+    Returns:
+        The config with these transforms.
+    """
+    exported = ConfigDict(cfg)
+    others = getattr(model, 'exported_transforms', {})
+    if others:
+        exported.transforms = [others.get(str(transform['type']).rpartition('.')[2], transform)
+                               for transform in cfg['transforms']]
+    return exported
+
+
+def add_weight_adapter(model: nn.Module, adapt: WeightAdapter) -> None:
+    """Let checkpoints of a network before a transform be loaded after it.
+
+    Args:
+        model: The network after the transform.
+        adapt: A function of the network and a state dict of it before or after the transform, which returns the state
+            dict after it. Those of several transforms are called in the order of the transforms.
+    """
+    model.weight_adapters = (*getattr(model, 'weight_adapters', ()), adapt)  # type: ignore[assignment]
+
+
 def adapted_weights(model: nn.Module, weights: Mapping[str, Any]) -> dict[str, Any]:
     """Return weights as a transformed network names and shapes them.
 
     Args:
-        model: The network. A transform that renames or merges parameters sets its attribute ``adapt_weights``, a
+        model: The network. A class of networks that renames parameters itself has a method ``adapt_weights``, a
             function of the network and a state dict that returns the state dict to load.
         weights: The state dict of the network before or after its transforms.
 
     Returns:
         The state dict to load.
     """
-    adapt = getattr(model, 'adapt_weights', None)
-    return dict(weights) if adapt is None else adapt(model, weights)
+    own = getattr(model, 'adapt_weights', None)
+    adapted = dict(weights) if own is None else own(model, weights)
+    for adapt in getattr(model, 'weight_adapters', ()):
+        adapted = adapt(model, adapted)
+    return adapted

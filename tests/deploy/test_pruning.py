@@ -6,8 +6,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from skd_mm.analysis.flops import network_cost
+from skd_mm.deploy.export import export_student
 from skd_mm.deploy.pruning import ChannelWidths, layer_widths, prune_network, prune_student
-from skd_mm.distillers.networks import build_network
+from skd_mm.distillers.networks import build_network, load_weights
 from skd_mm.features import FeatureExtractor
 from skd_mm.utils import tree_leaves
 from tests.helpers import CLASSES, SIDE, UNET_SPOTS, batch, build_distiller, config, network, total, train, unet
@@ -147,7 +148,6 @@ def test_widths_can_also_grow():
 @pytest.mark.slow
 def test_a_pruned_student_has_a_config_that_builds_it_and_recovers(tmp_path):
     """The student of a distillation is pruned, recovers stage by stage, and is exported."""
-    from skd_mm.deploy.export import export_student
     model = build(unet())
     torch.save(dict(state_dict={f'student.{key}': value for key, value in model.state_dict().items()},
                     meta=dict(dataset_meta=dict(classes=['a', 'b', 'c']))), tmp_path / 'iter_1.pth')
@@ -176,3 +176,50 @@ def test_a_pruned_student_has_a_config_that_builds_it_and_recovers(tmp_path):
         quantised = dict(unet(), transform=dict(type='FakeQuantize'))
         prune_student(Config(dict(model=quantised | dict(type='skd_mm.Distiller', student=quantised))),
                       str(tmp_path / 'iter_1.pth'), tmp_path / 'x', 'x', 0.5)
+
+
+def test_a_pruned_network_takes_the_weights_of_the_network_before(tmp_path):
+    model = build(classifier())
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'whole.pth')
+    transform = dict(type='PruneChannels', macs=0.5)
+    student = build_network(dict(classifier(), transform=transform), 'student').eval()
+    load_weights(student, str(tmp_path / 'whole.pth'), 'student')
+    expected = prune_network(model, SIZE, 0.5)
+    assert_same_weights(student, expected.model)
+    # The order of transforms is kept: channels are chosen first, then BN is folded.
+    both = build_network(dict(classifier(), transform=[transform, dict(type='FakeQuantize')]), 'student').eval()
+    load_weights(both, str(tmp_path / 'whole.pth'), 'student')
+    for module in both.modules():
+        if hasattr(module, 'enabled'):
+            module.enabled = False
+    images = torch.randn(2, *SIZE)
+    torch.testing.assert_close(both(images, mode='tensor'), student(images, mode='tensor'), rtol=1e-3, atol=1e-4)
+    # Weights of the pruned network are taken as they are, also by a network with widths in its config.
+    torch.save(dict(state_dict=student.state_dict(), meta=dict(dataset_meta=dict(classes=['a'] * 7))),
+               tmp_path / 'pruned.pth')
+    other = build_network(dict(classifier(), transform=transform), 'student').eval()
+    load_weights(other, str(tmp_path / 'pruned.pth'), 'student')
+    assert_same_weights(other, student)
+    cfg = Config(dict(default_scope='mmpretrain', model=dict(
+        type='skd_mm.Distiller', student=dict(classifier(), transform=transform))))
+    cfg.test_dataloader, cfg.test_evaluator = dict(), dict()
+    cfg_file, weights = export_student(cfg, str(tmp_path / 'pruned.pth'), tmp_path / 'out', 'student')
+    written = Config.fromfile(cfg_file).model
+    assert written.transforms == [dict(type='ChannelWidths', widths=expected.widths)]
+    load_weights(build_network(written, 'student'), str(weights), 'student')
+
+
+def assert_same_weights(one, other):
+    assert one.state_dict().keys() == other.state_dict().keys()
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+def test_a_checkpoint_of_neither_network_is_refused(tmp_path):
+    wider = classifier()
+    wider['head'] = dict(wider['head'], num_classes=9)
+    torch.save(dict(state_dict=build(wider).state_dict()), tmp_path / 'other.pth')
+    student = build_network(dict(classifier(), transform=dict(type='PruneChannels', macs=0.5)), 'student')
+    with pytest.raises(ValueError, match='does not fit the student'):
+        load_weights(student, str(tmp_path / 'other.pth'), 'student')
+    with pytest.raises(ValueError, match=r'macs=1\.5 must be greater than 0 and less than 1'):
+        build_network(dict(classifier(), transform=dict(type='PruneChannels', macs=1.5)), 'student')

@@ -53,6 +53,8 @@ def cover():
     for name in NAMES:
         # tests/integration/test_pairs.py trains the pairs, tests/test_few_labels_configs.py has those for few labels.
         others = name.startswith(('segmentation', 'pairs')) or ('fewlabels' in name and '/few-labels_' not in name)
+        # They need torch-pruning; tests/test_pruning_configs.py builds them.
+        others = others or 'pruning' in name or '/int8-half_' in name
         # 4 bits differ from 8 in a number.
         others = others or name.startswith(('quantisation/camvid/int4', 'quantisation/cifar100/int4'))
         # It makes all its digits first, for minutes; tests/test_lwkd_configs.py builds it.

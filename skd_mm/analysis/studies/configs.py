@@ -103,40 +103,52 @@ def set_length(cfg: Config, unit: str, length: int) -> None:
             each['milestones'] = [max(1, round(at * length / before)) for at in each['milestones']]
 
 
-def find_teacher(study: Study, method: Method, cfg: Config) -> Teacher | None:
-    """Return the teacher of the study that a method uses.
+def find_networks(study: Study, where: str, cfg: Config, teacher: str | None = None) -> dict[str, Teacher]:
+    """Return the networks of the study that a run uses.
+
+    The teacher is the one with the config of ``model.teacher``. A student with a ``checkpoint`` starts from the one
+    with the config of ``model.student``.
 
     Args:
         study: The study.
-        method: The method.
+        where: What the run is called in messages.
         cfg: Its config.
+        teacher: Name of the teacher, if several have the same config.
 
     Returns:
-        The teacher; None if the method has none, or one that is not among the study's.
+        Them by role, ``'teacher'`` and ``'student'``; without those that are not among the study's.
 
     Raises:
-        StudyError: Several have the method's teacher config, or its checkpoint does not exist.
+        StudyError: Several have that config, or a checkpoint does not exist.
     """
-    where = f'method {method.name!r}'
-    settings = cfg.model.get('teacher')
-    if not settings:
-        return None
-    if method.teacher is not None:
-        return next(teacher for teacher in study.teachers if teacher.name == method.teacher)
-    found = [teacher for teacher in study.teachers if teacher.cfg == settings.get('cfg')]
-    if len(found) > 1:
-        names = [teacher.name for teacher in found]
-        raise StudyError(f'{where}: the teachers {names} have the config {found[0].cfg}: choose one with `teacher`')
-    if found:
-        return found[0]
-    checkpoint = settings.get('checkpoint')
-    if checkpoint and not cfg.get('prelude'):
-        try:
-            find_checkpoint(checkpoint, 'teacher')
-        except FileNotFoundError as error:
-            raise StudyError(f'{where}: {error}. Let the study train the teacher with study.teachers='
-                             f'[dict(cfg={settings.get("cfg")!r})]') from error
-    return None
+    if 'schedule' not in cfg:
+        return {}
+    networks = {}
+    for role in ('teacher', 'student'):
+        settings = cfg.model.get(role) or {}
+        found = [entry for entry in study.teachers if entry.cfg == settings.get('cfg')]
+        if role == 'student' and not settings.get('checkpoint'):
+            continue
+        if role == 'teacher' and teacher is not None:
+            found = [entry for entry in study.teachers if entry.name == teacher]
+        if len(found) > 1:
+            names = [entry.name for entry in found]
+            choice = ': choose one with `teacher`' if role == 'teacher' else ''
+            raise StudyError(f'{where}: the teachers {names} have the config {found[0].cfg}{choice}')
+        if found:
+            networks[role] = found[0]
+        elif settings.get('checkpoint') and not cfg.get('prelude'):
+            _check_checkpoint(settings, role, where)
+    return networks
+
+
+def _check_checkpoint(settings: Mapping[str, Any], role: str, where: str) -> None:
+    """Check that the weights of a network that the study does not train exist."""
+    try:
+        find_checkpoint(settings['checkpoint'], role)
+    except FileNotFoundError as error:
+        raise StudyError(f'{where}: {error}. Let the study train the {role} with study.teachers='
+                         f'[dict(cfg={settings.get("cfg")!r})]') from error
 
 
 def weights_pattern(cfg: Config) -> str:
@@ -148,7 +160,7 @@ def weights_pattern(cfg: Config) -> str:
     return 'epoch_*.pth' if by_epoch else 'iter_*.pth'
 
 
-def training_digest(cfg: Config, seed: int, teacher: str | None = None) -> str:
+def training_digest(cfg: Config, seed: int, trained: Mapping[str, str] | None = None) -> str:
     """Return the digest of all settings that a training depends on.
 
     The networks' and the prelude's configs count with their content. Paths of data below ``SKD_MM_DATA``, the settings
@@ -157,7 +169,7 @@ def training_digest(cfg: Config, seed: int, teacher: str | None = None) -> str:
     Args:
         cfg: The config.
         seed: Seed of the run.
-        teacher: Digest of the teacher's training, if the study trains it.
+        trained: By role, the digest of the training of each network that the study trains.
 
     Returns:
         12 hexadecimal digits.
@@ -170,8 +182,8 @@ def training_digest(cfg: Config, seed: int, teacher: str | None = None) -> str:
         if isinstance(model.get(role), dict) and 'type' not in model[role]:
             network, scope = network_config(cfg.model[role], role)
             model[role] = dict(model[role], cfg=[Config(dict(model=network)).to_dict(), scope])
-    if teacher is not None:
-        model['teacher']['checkpoint'] = teacher
+    for role, digest in (trained or {}).items():
+        model[role]['checkpoint'] = digest
     if settings.get('prelude'):
         prelude = {key: value for key, value in settings['prelude'].items() if key != 'dir'}
         settings['prelude'] = dict(prelude, cfg=read_config(prelude['cfg']).to_dict())

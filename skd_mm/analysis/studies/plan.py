@@ -3,7 +3,7 @@
 import copy
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +133,7 @@ class _Planner:
         teachers: dict[str, Task] = {}
         for teacher in self.study.teachers:
             with self.collect(f'teacher {teacher.name!r}'):
-                teachers[teacher.name] = self.teacher(teacher)
+                teachers[teacher.name] = self.teacher(teacher, teachers)
         counted: dict[str, Counted] = {}
         for method in self.study.methods:
             with self.collect(f'method {method.name!r}'):
@@ -164,8 +164,13 @@ class _Planner:
             text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
             self.errors.append(f'{where}: {text or type(error).__name__}')
 
-    def teacher(self, teacher: Teacher) -> Task:
-        """Return the task that trains a teacher; without a digest if its weights exist."""
+    def teacher(self, teacher: Teacher, earlier: dict[str, Task]) -> Task:
+        """Return the task that trains a teacher; without a digest if its weights exist.
+
+        Args:
+            teacher: The teacher.
+            earlier: The tasks of those before it, by name.
+        """
         cfg = configs.teacher_config(self.study, teacher)
         task = Task('teacher', teacher.name, f'teachers/{slug(teacher.name)}', cfg, teacher.seed)
         if teacher.checkpoint is not None:
@@ -176,7 +181,8 @@ class _Planner:
         whole = compute.as_schedule(cfg)
         counted = compute.count(whole)
         task.compute = counted.compute(whole)
-        task.digest = configs.training_digest(cfg, teacher.seed)
+        networks = configs.find_networks(self.study, f'teacher {teacher.name!r}', cfg)
+        task.digest = configs.training_digest(cfg, teacher.seed, self.share_networks(task, networks, earlier))
         task.report = configs.report_digest(cfg, self.study.split)
         if self.estimate(task.folder):
             task.seconds = timing.estimate_seconds(whole, counted, task.compute)
@@ -187,7 +193,7 @@ class _Planner:
         cfg = configs.method_config(self.study, method, self.study.fractions[0], self.study.seeds[0])
         self.check_config(cfg)
         self.check_data(cfg, self.study.split)
-        configs.find_teacher(self.study, method, cfg)
+        configs.find_networks(self.study, f'method {method.name!r}', cfg, method.teacher)
         return compute.count(cfg)
 
     def check_config(self, cfg: Config) -> None:
@@ -248,23 +254,35 @@ class _Planner:
         return tasks
 
     def share(self, task: Task, method: Method, teachers: dict[str, Task]) -> None:
-        """Give a run the teacher and the prelude that it shares with others, and its digests."""
+        """Give a run the networks and the prelude that it shares with others, and its digests."""
         cfg = task.cfg
-        teacher = configs.find_teacher(self.study, method, cfg)
-        digest = None
-        if teacher is not None:
-            trained = teachers[teacher.name]
-            if teacher.checkpoint is not None:
-                cfg.model.teacher.checkpoint = teacher.checkpoint
-            else:
-                digest = trained.digest
-                pattern = configs.weights_pattern(trained.cfg)
-                cfg.model.teacher.checkpoint = str(self.folder / trained.folder / 'train' / pattern)
-                task.needs.append(trained.folder)
-        task.digest = configs.training_digest(cfg, task.seed, digest)
+        networks = configs.find_networks(self.study, f'method {method.name!r}', cfg, method.teacher)
+        task.digest = configs.training_digest(cfg, task.seed, self.share_networks(task, networks, teachers))
         task.report = configs.report_digest(cfg, self.study.split)
         if cfg.get('prelude'):
             task.needs.append(self.prelude(cfg).folder)
+
+    def share_networks(self, task: Task, networks: Mapping[str, Teacher], teachers: dict[str, Task]) -> dict[str, str]:
+        """Give a run the weights of the study's networks, and return the digests of their trainings by role.
+
+        Raises:
+            StudyError: A teacher needs one that comes after it.
+        """
+        digests = {}
+        for role, network in networks.items():
+            if network.name not in teachers:
+                raise StudyError(f'{task.title} needs the teacher {network.name!r}, which must come before it in '
+                                 'study.teachers')
+            trained = teachers[network.name]
+            if network.checkpoint is not None:
+                task.cfg.model[role].checkpoint = network.checkpoint
+                continue
+            digests[role] = trained.digest
+            pattern = configs.weights_pattern(trained.cfg)
+            task.cfg.model[role].checkpoint = str(self.folder / trained.folder / 'train' / pattern)
+            if trained.folder not in task.needs:
+                task.needs.append(trained.folder)
+        return digests
 
     def prelude(self, cfg: Config) -> Task:
         """Return the task that trains a run's prelude; runs with the same one share it.

@@ -21,7 +21,9 @@ class StudyError(ValueError):
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher that several methods of a study share.
+    """A network that several methods of a study share: their teacher, or the network that their student starts from.
+
+    A teacher that is itself distilled, pruned or quantised uses those before it in the list.
 
     Attributes:
         name: Its name in the study.

@@ -58,8 +58,7 @@ def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Seq
         ValueError: The network is not supported, a module does not exist, or the share cannot be reached.
     """
     require_packages(['torch_pruning'], 'pruning')
-    if not 0 < macs < 1:
-        raise ValueError(f'macs={macs!r} must be greater than 0 and less than 1')
+    check_share(macs)
     check_supported(model)
     model = copy.deepcopy(model).eval()
     kept = _kept_layers(model, shape, keep)
@@ -81,6 +80,12 @@ def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Seq
             low = ratio
     old, new = layer_widths(model), layer_widths(best)
     return PrunedNetwork(best, {path: width for path, width in new.items() if width != old[path]}, share)
+
+
+def check_share(macs: float) -> None:
+    """Refuse a share of the MACs that is not in (0, 1)."""
+    if not 0 < macs < 1:
+        raise ValueError(f'macs={macs!r} must be greater than 0 and less than 1')
 
 
 def check_supported(model: nn.Module) -> None:

@@ -10,7 +10,7 @@ from mmengine.runner.checkpoint import _load_checkpoint
 
 from skd_mm.distillers.networks import build_network, find_checkpoint, load_weights
 from skd_mm.distillers.probing import input_channels
-from skd_mm.distillers.transformed import transformed_config
+from skd_mm.distillers.transformed import exported_transforms, transformed_config
 
 from ..export import checkpoint_meta, exported_config, student_config, write_student
 from ..quantisation import quantized_layers
@@ -62,7 +62,8 @@ def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, 
     load_weights(network, path, 'student')
     shape = (input_channels(network), *(size or (64, 64)))
     pruned = prune_network(network, shape, macs, spot_modules(cfg) if keep is None else keep)
-    alone.model = transformed_config(alone.model, dict(type='ChannelWidths', widths=pruned.widths))
+    widths = dict(type='ChannelWidths', widths=pruned.widths)
+    alone.model = transformed_config(exported_transforms(alone.model, network), widths)
     weights = dict(meta=checkpoint_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),
                    state_dict=pruned.model.state_dict())
     return PrunedStudent(*write_student(exported_config(alone), weights, out_dir, name), pruned)

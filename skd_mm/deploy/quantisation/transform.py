@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skd_mm.distillers.probing import input_channels
+from skd_mm.distillers.transformed import add_weight_adapter
 from skd_mm.features import FeatureExtractor, side_effect_free
 from skd_mm.features.paths import is_within
 from skd_mm.registry import NETWORK_TRANSFORMS
@@ -96,7 +97,7 @@ class FakeQuantize:
             if isinstance(module, _BatchNorm) and module.running_mean is not None:
                 _replace(model, path, FixedBatchNorm(module))
         model.calibration_images = self.calibration_images  # type: ignore[assignment]
-        model.adapt_weights = adapt_weights  # type: ignore[assignment]
+        add_weight_adapter(model, adapt_weights)
         model.register_load_state_dict_pre_hook(_adapt_before_loading)
         return model
 

@@ -6,7 +6,8 @@ from skd_mm.analysis.studies import StudyError, configs
 
 def digest(toy, method='SKD', seed=0, teacher=None, **changes):
     study = toy.read(**changes)
-    return configs.training_digest(configs.method_config(study, study.method(method), None, seed), seed, teacher)
+    return configs.training_digest(configs.method_config(study, study.method(method), None, seed), seed,
+                                   teacher and dict(teacher=teacher))
 
 
 def test_options_are_applied_from_the_general_to_the_special(toy):
@@ -63,27 +64,41 @@ def test_epochs_of_a_method_set_its_length(toy):
     assert cfg.schedule.phase_epochs == 8 and cfg.param_scheduler.milestones == [2, 4]
 
 
+def networks(study, method, **model):
+    cfg = configs.method_config(study, method)
+    cfg.merge_from_dict({f'model.{key}': value for key, value in model.items()})
+    return configs.find_networks(study, f'method {method.name!r}', cfg, method.teacher)
+
+
 def test_the_teacher_with_the_same_config_is_found(toy):
     study = toy.read()
-    found = [configs.find_teacher(study, method, configs.method_config(study, method)) for method in study.methods]
-    assert found == [None, study.teachers[0]]
+    assert [networks(study, method) for method in study.methods] == [{}, dict(teacher=study.teachers[0])]
 
 
 def test_teachers_with_the_same_config_are_chosen_by_name(toy):
     cfg = str(toy.folder / 'teacher.py')
     teachers = [dict(name='a', cfg=cfg), dict(name='b', cfg=cfg, seed=1)]
     study = toy.read(teachers=teachers, methods=[toy.method('SKD', 'skd'), toy.method('of b', 'skd', teacher='b')])
-    cfg = configs.method_config(study, study.methods[0])
     with pytest.raises(StudyError, match=r"method 'SKD': the teachers \['a', 'b'\] have the config .*: choose one"):
-        configs.find_teacher(study, study.methods[0], cfg)
-    assert configs.find_teacher(study, study.methods[1], cfg).name == 'b'
+        networks(study, study.methods[0])
+    assert networks(study, study.methods[1])['teacher'].name == 'b'
 
 
-def test_a_teacher_without_weights_is_refused(toy):
+def test_a_student_starts_from_the_network_of_the_study_with_its_config(toy):
+    study = toy.read(teachers=[dict(name='big', cfg=str(toy.folder / 'teacher.py')),
+                               dict(name='start', cfg=str(toy.folder / 'student.py'))])
+    alone, skd = study.methods
+    assert networks(study, alone) == {} and list(networks(study, skd)) == ['teacher']
+    start = {'student.checkpoint': 'work_dirs/nowhere/best_*.pth'}
+    assert networks(study, alone, **start) == dict(student=study.teachers[1])
+    assert networks(study, skd, **start)['student'].name == 'start'
+
+
+@pytest.mark.parametrize('role', ['teacher', 'student'])
+def test_a_network_without_weights_is_refused(toy, role):
     study = toy.read(teachers=[])
-    method = study.method('SKD')
-    with pytest.raises(StudyError, match=r"method 'SKD': .*no file 'work_dirs/nowhere/best_\*.pth'.*study.teachers="):
-        configs.find_teacher(study, method, configs.method_config(study, method))
+    with pytest.raises(StudyError, match=rf"'SKD': model.{role}.*no file 'nowhere/best_\*.pth'.*train the {role}"):
+        networks(study, study.method('SKD'), **{'teacher.checkpoint': None, f'{role}.checkpoint': 'nowhere/best_*.pth'})
 
 
 @pytest.mark.parametrize(('values', 'pattern'), [

@@ -49,6 +49,26 @@ def test_a_teacher_that_exists_is_not_trained(toy):
     assert plan.tasks[1].cfg.model.teacher.checkpoint == str(weights) and not plan.tasks[1].needs
 
 
+def test_teachers_and_students_use_earlier_networks_of_the_study(toy):
+    cfg = Config.fromfile(toy.folder / 'none.py')
+    cfg.model.student = dict(cfg=str(toy.folder / 'skd.py'), checkpoint='work_dirs/nowhere/best_*.pth')
+    cfg.dump(toy.folder / 'tuned.py')
+    big, skd = (dict(name=name, cfg=str(toy.folder / f'{name}.py')) for name in ('teacher', 'skd'))
+    changes = dict(methods=[toy.method('tuned', 'tuned')], seeds=[0])
+    plan = planned(toy, teachers=[big, skd], **changes)
+    assert [task.needs for task in plan.tasks] == [[], ['teachers/teacher'], ['teachers/skd']]
+    weights = [task.cfg.model.get('teacher', task.cfg.model.get('student'))['checkpoint'] for task in plan.tasks[1:]]
+    assert weights == [str(toy.folder / 'study/teachers' / path) for path in (
+        'teacher/train/epoch_*.pth', 'skd/train/best_*.pth')]
+    # Another first teacher changes all that follows, another folder nothing.
+    other = planned(toy, teachers=[dict(big, seed=1), skd], **changes)
+    assert not {task.digest for task in plan.tasks} & {task.digest for task in other.tasks}
+    moved = make_plan(toy.read(teachers=[big, skd], **changes), toy.folder / 'elsewhere', lambda folder: False)
+    assert [task.digest for task in moved.tasks] == [task.digest for task in plan.tasks]
+    with pytest.raises(StudyError, match="teacher skd needs the teacher 'teacher', which must come before it"):
+        planned(toy, teachers=[skd, big], **changes)
+
+
 def test_preludes_are_shared_and_those_in_one_folder_take_turns(toy):
     planner = _Planner(toy.read(teachers=[]), toy.folder / 'study', lambda folder: False)
     runs = []
