@@ -30,11 +30,19 @@ def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | N
     Returns:
         What the model returns in that mode.
     """
-    if data_samples is None and mode == 'tensor':
-        data_samples = task_of(model).forward_samples(inputs)
-    heads = _needed_heads(model, names) if mode == 'tensor' else []
-    if not heads:
+    if mode != 'tensor':
         return model(inputs, data_samples, mode=mode)
+    task = task_of(model)
+    if data_samples is None:
+        data_samples = task.forward_samples(inputs)
+    with task.heads_with_samples(model, inputs):
+        return _call_with_auxiliary(model, inputs, data_samples, _needed_heads(model, names))
+
+
+def _call_with_auxiliary(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | None,
+                         heads: Sequence[nn.Module]) -> Any:
+    if not heads:
+        return model(inputs, data_samples, mode='tensor')
     segmentor: Any = model
     features = segmentor.extract_feat(inputs)
     for head in heads:
@@ -43,7 +51,7 @@ def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | N
     known: dict[str, Callable] = dict(extract_feat=lambda *args, **kwargs: features)
     model.__dict__.update(known)
     try:
-        return model(inputs, data_samples, mode=mode)
+        return model(inputs, data_samples, mode='tensor')
     finally:
         for name in known:
             model.__dict__.pop(name)

@@ -1,6 +1,7 @@
 """What the toolkit needs to know of a task."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -134,6 +135,18 @@ class Task:
             Data samples without labels; None if the model needs none.
         """
         return None
+
+    def heads_with_samples(self, model: nn.Module, inputs: Tensor) -> AbstractContextManager[None]:
+        """Return a context for calls in ``'tensor'`` mode, in which heads get the data samples that they need.
+
+        Args:
+            model: A model of this task.
+            inputs: ``[B, C, H, W]``.
+
+        Returns:
+            The context.
+        """
+        return nullcontext()
 
     def crop(self, sample: Any, window: Window, size: tuple[int, int]) -> Any:
         """Return the data sample of a part of an image.

@@ -1,6 +1,9 @@
 """Semantic segmentation, with mmsegmentation's models."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Task, Window
+
+# The argument of mmdetection's heads.
+_SAMPLES = 'batch_data_samples'
 
 
 class Segmentation(Task):
@@ -30,6 +36,13 @@ class Segmentation(Task):
         from mmseg.structures import SegDataSample
         label = torch.zeros(1, *size, dtype=torch.long, device=device)
         return SegDataSample(gt_sem_seg=PixelData(data=label))
+
+    def heads_with_samples(self, model: nn.Module, inputs: Tensor) -> AbstractContextManager[None]:
+        """Pass data samples to the heads of MaskFormer and Mask2Former, see :meth:`Task.heads_with_samples`."""
+        head: nn.Module | None = getattr(model, self.head, None)
+        if head is None or not _needs_samples(head):
+            return nullcontext()
+        return _given_samples(head, inputs)
 
     def crop(self, sample: Any, window: Window, size: tuple[int, int]) -> Any:
         """Return the data sample of a part of an image, with its part of the map of classes, see :meth:`Task.crop`."""
@@ -82,6 +95,28 @@ class Segmentation(Task):
     def _last_head(model: Any) -> Any:
         head = model.decode_head
         return head[-1] if isinstance(head, nn.ModuleList) else head
+
+
+def _needs_samples(head: nn.Module) -> bool:
+    """Return whether a head needs data samples in its forward pass."""
+    argument = inspect.signature(type(head).forward).parameters.get(_SAMPLES)
+    return argument is not None and argument.default is argument.empty
+
+
+@contextmanager
+def _given_samples(head: nn.Module, inputs: Tensor) -> Iterator[None]:
+    """Give a head data samples with the sizes of the images; the model itself passes none in ``'tensor'`` mode."""
+    from mmseg.structures import SegDataSample
+    size = tuple(inputs.shape[2:])
+    sizes = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size)
+    samples = [SegDataSample(metainfo=sizes) for _ in inputs]
+    own = {key: value for key, value in head.__dict__.items() if key == 'forward'}
+    head.__dict__['forward'] = partial(head.forward, **{_SAMPLES: samples})
+    try:
+        yield
+    finally:
+        head.__dict__.pop('forward')
+        head.__dict__.update(own)
 
 
 def _starts(whole: int, crop: int, stride: int) -> list[int]:

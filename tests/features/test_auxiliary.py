@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from mmengine.registry import MODELS
+from mmseg.models.decode_heads import FCNHead
 
 from skd_mm.features import FeatureCache, call_model
 from tests.helpers import SPOTS, batch, build_distiller, calls, network, state
@@ -102,3 +104,19 @@ def test_a_stage_ends_at_an_auxiliary_head():
     stages = {stage.name: stage.modules for stage in distiller.stages}
     assert {'auxiliary_head.conv_seg', 'backbone.layers.1'} <= set(stages['aux'])
     assert 'backbone.layers.2' in stages['main']
+
+
+def test_a_head_that_needs_data_samples_gets_the_sizes_of_the_images_in_tensor_mode():
+    sizes = []
+
+    @MODELS.register_module(force=True)
+    class MaskHead(FCNHead):
+        def forward(self, inputs, batch_data_samples):
+            sizes.extend((sample.img_shape, sample.batch_input_shape) for sample in batch_data_samples)
+            return super().forward(inputs)
+
+    cfg = network()
+    model = MODELS.build(dict(cfg, decode_head=dict(cfg['decode_head'], type='mmengine.MaskHead')))
+    assert call_model(model, torch.zeros(2, 3, 8, 12)).shape[:2] == (2, 3)
+    assert sizes == [((8, 12), (8, 12))] * 2
+    assert 'forward' not in model.decode_head.__dict__

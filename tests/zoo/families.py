@@ -23,7 +23,6 @@ SKIPPED: dict[str, dict[str, str]] = {
     },
     'mmdet': {
         'ddod': 'needs deform_conv, a compiled op of mmcv',
-        'deformable_detr': 'its loss needs training mode; with a cache, it is first called in eval mode',
     },
 }
 """By library the families that are not run, and why. A family without a config of a :data:`TASKS` model is no entry."""
@@ -39,16 +38,43 @@ CHOSEN: dict[str, tuple[str, ...]] = {
 """By library the only families that are run. mmdetection's others need compiled operators, masks, text or video, or
 have not been tried."""
 
+_SMALLER_VIT: tuple[str, dict[str, Any]] = ('a smaller ViT', {
+    'model.backbone.arch': 'deit-tiny', 'model.head.in_channels': 192})
+_SMALLER_BEIT: tuple[str, dict[str, Any]] = ('a smaller ViT, smaller images', {
+    **_SMALLER_VIT[1], 'model.backbone.img_size': 64})
+_SMALLER_UPERNET: tuple[str, dict[str, Any]] = ('a smaller ViT, smaller images', {
+    'model.backbone.img_size': (128, 128), 'model.backbone.embed_dims': 192, 'model.backbone.num_heads': 3,
+    'model.neck.embed_dim': 192, 'model.decode_head.in_channels': [192] * 4, 'model.decode_head.channels': 192,
+    'model.auxiliary_head.in_channels': 192})
+
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     'mmpretrain/efficientformer': ('mmpretrain does not train a distillation head', {'model.head.distillation': False}),
     'mmpretrain/levit': ('mmpretrain does not train a distillation head', {'model.head.distillation': False}),
-    'mmseg/beit': ('smaller images', {'model.backbone.img_size': (128, 128)}),
-    'mmseg/mae': ('smaller images', {'model.backbone.img_size': (128, 128)}),
+    **{f'mmpretrain/{name}': _SMALLER_BEIT for name in ('beit', 'beitv2', 'cae')},
+    **{f'mmpretrain/{name}': _SMALLER_VIT for name in (
+        'clip', 'eva', 'mae', 'maskfeat', 'mff', 'milan', 'vision_transformer')},
+    'mmpretrain/mixmim': ('fewer and narrower layers', {
+        'model.backbone.arch': dict(_delete_=True, embed_dims=64, depths=[2, 2, 4, 2], num_heads=[2, 4, 8, 16]),
+        'model.head.in_channels': 512}),
+    'mmpretrain/mlp_mixer': ('a smaller model', {'model.backbone.arch': 'small', 'model.head.in_channels': 512}),
+    'mmpretrain/replknet': ('fewer and narrower layers', {
+        'model.backbone.arch': dict(_delete_=True, large_kernel_sizes=[31, 29, 27, 13], layers=[2, 2, 2, 2],
+                                    channels=[32, 64, 128, 256], small_kernel=5, dw_ratio=1),
+        'model.head.in_channels': 256}),
+    'mmpretrain/simmim': ('a smaller Swin', {'model.backbone.arch': 'tiny', 'model.head.in_channels': 768}),
+    'mmseg/beit': _SMALLER_UPERNET,
+    'mmseg/mae': _SMALLER_UPERNET,
+    'mmseg/dpt': ('a smaller ViT', {
+        'model.backbone.embed_dims': 192, 'model.backbone.num_heads': 3, 'model.decode_head.in_channels': [192] * 4,
+        'model.decode_head.embed_dims': 192}),
+    'mmseg/setr': ('a smaller ViT', {
+        'model.backbone.embed_dims': 192, 'model.backbone.num_heads': 3, 'model.neck.in_channels': [192] * 4}),
 }
 """By family what is changed in its config, and why."""
 
 
 INPUT_SHAPES: dict[str, tuple[str, tuple[int, int, int]]] = {
+    'mmpretrain/lenet': ('it is built for digits', (1, 32, 32)),
     'mmdet/yolox': ('its first layer turns pixels into channels', (3, 64, 64)),
 }
 """By family why the distiller's ``input_shape`` is set, and its value."""

@@ -150,9 +150,10 @@ def _small(pipeline: Any, side: int) -> list[dict[str, Any]]:
     return steps
 
 
-def infer(library: str, files: tuple[Path, Path], side: int) -> None:
-    """Predict with the exported student in the zoo's own code."""
-    image = np.random.RandomState(0).randint(0, 255, (side, side, 3)).astype(np.uint8)
+def infer(library: str, files: tuple[Path, Path], shape: tuple[int, ...]) -> None:
+    """Predict an image, ``(C, H, W)``, with the exported student in the zoo's own code."""
+    side = min(shape[1:])
+    image = np.random.RandomState(0).randint(0, 255, (side, side, shape[0])).astype(np.uint8)
     config, checkpoint = map(str, files)
     if library == 'mmseg':
         from mmseg.apis import inference_model, init_model
@@ -216,4 +217,4 @@ def check(library: str, config: str, folder: Path, result: dict[str, Any], start
     result['same_bits'] = all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     checkpoint = (folder / 'cache1' / 'last_checkpoint').read_text()
     files = export_student(runner.cfg, checkpoint, folder / 'exported', 'student')
-    infer(library, files, min(shape[1:]))
+    infer(library, files, shape)
