@@ -4,7 +4,6 @@ from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
 import torch
-from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from skd_mm.losses import Feature
@@ -34,23 +33,6 @@ def collect_context(data_samples: Sequence[Any] | None, needs: Collection[str], 
         if len(known) == len(labels) and all(label.shape == known[0].shape for label in known):
             context['labels'] = torch.stack(known).to(device)
     return context
-
-
-def equal(one: BaseDataElement, other: BaseDataElement) -> bool:
-    """Whether two data samples hold the same tensors, bit for bit, under the same names.
-
-    Args:
-        one: A data sample.
-        other: Another one.
-
-    Returns:
-        That.
-    """
-    if set(one.keys()) != set(other.keys()):
-        return False
-    return all(
-        equal(value, other.get(key)) if isinstance(value, BaseDataElement) else torch.equal(value, other.get(key))
-        for key, value in one.items() if isinstance(value, BaseDataElement | Tensor))
 
 
 def sample_keys(data_samples: Sequence[Any] | None, shape: Sequence[int]) -> list[Hashable] | None:

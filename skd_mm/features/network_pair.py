@@ -12,7 +12,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from skd_mm.utils import ImageSize, tree_leaves, tree_map
+from skd_mm.utils import ImageSize, tree_equal, tree_leaves, tree_map
 
 from .auxiliary import call_model
 from .cache import FeatureCache
@@ -259,7 +259,7 @@ class NetworkPair:
                     again = run(replay={**prefix, **unread})[0]
                 except RuntimeError:  # windows of another size
                     return None
-                if not _same(output, again):
+                if not tree_equal(output, again):
                     return None
         return unread
 
@@ -301,9 +301,3 @@ class NetworkPair:
 def _kind(inputs: Tensor, mode: str) -> Hashable:
     """Return everything that the shapes of a network's outputs depend on, except for the number of images."""
     return mode, tuple(inputs.shape[1:])
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two outputs hold the same tensors, bit for bit."""
-    first, second = tree_leaves(one), tree_leaves(other)
-    return len(first) == len(second) and all(map(torch.equal, first, second))

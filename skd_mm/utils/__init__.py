@@ -5,7 +5,7 @@ from .host import DeferredChecks, HostCopy, to_device
 from .layouts import ImageSize, Layout, find_layout, token_grid
 from .messages import described, did_you_mean, error_message, exit_on_error
 from .processes import from_main_process, gather_samples, launched_local_rank, launched_rank, leave_group
-from .pytree import tree_leaves, tree_map
+from .pytree import tree_equal, tree_leaves, tree_map
 from .samples import INDEX, UNLABELLED, VALIDATION_INDEX, VIEW, plain_datasets
 from .seeding import derive_seed, seed_everything, temporary_seed
 from .tables import text_table
@@ -38,6 +38,7 @@ __all__ = [
            'text_table',
            'to_device',
            'token_grid',
+           'tree_equal',
            'tree_leaves',
            'tree_map',
            'write_json',

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
@@ -38,3 +39,21 @@ def tree_map(function: Callable[..., Any], *values: Any) -> Any:
         parts = [tree_map(function, *parts) for parts in zip(*values, strict=True)]
         return type(first)(*parts) if hasattr(first, '_fields') else type(first)(parts)
     return first
+
+
+def tree_equal(one: Any, other: Any) -> bool:
+    """Return whether two pytrees have the same structure and hold the same tensors, bit for bit.
+
+    Args:
+        one: A pytree. Values that are not tensors, such as the metainfo of data samples, are ignored.
+        other: The other one.
+    """
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, Mapping | BaseDataElement):
+        if type(one) is not type(other) or set(one.keys()) != set(other.keys()):
+            return False
+        return all(tree_equal(value, other.get(key)) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return isinstance(other, list | tuple) and len(one) == len(other) and all(map(tree_equal, one, other))
+    return not tree_leaves(other)
