@@ -104,17 +104,7 @@ def network_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str |
 def _untransformed_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict, str | None]:
     if 'type' in cfg:
         return ConfigDict({key: value for key, value in cfg.items() if key == 'type' or key not in KEYS}), None
-    for key in cfg:
-        if key not in KEYS:
-            raise KeyError(f'model.{role} has no key {key!r}{did_you_mean(key, [*KEYS, "type"])} '
-                           f'(it takes {list(KEYS)}, or a model config with `type`)')
-    if 'cfg' not in cfg:
-        raise KeyError(f'model.{role} needs `cfg`, the path of a config, or a model config with `type`')
-    config = copy.deepcopy(cfg['cfg']) if isinstance(cfg['cfg'], Config) else read_config(cfg['cfg'])
-    if cfg.get('options'):
-        config.merge_from_dict(dict(cfg['options']))
-    if 'model' not in config:
-        raise KeyError(f'model.{role}: {cfg["cfg"]!r} has no `model`')
+    config = _referenced_config(cfg, role)
     model = config.model
     scope = config.get('default_scope')
     if scope is None and isinstance(cfg['cfg'], str):
@@ -127,6 +117,22 @@ def _untransformed_config(cfg: Mapping[str, Any], role: str) -> tuple[ConfigDict
         inner, inner_scope = network_config(model['student'], role)
         return inner, inner_scope or scope
     return model, scope
+
+
+def _referenced_config(cfg: Mapping[str, Any], role: str) -> Config:
+    """Return the config that ``cfg['cfg']`` names, with ``cfg['options']``, after a check of all keys."""
+    for key in cfg:
+        if key not in KEYS:
+            raise KeyError(f'model.{role} has no key {key!r}{did_you_mean(key, [*KEYS, "type"])} '
+                           f'(it takes {list(KEYS)}, or a model config with `type`)')
+    if 'cfg' not in cfg:
+        raise KeyError(f'model.{role} needs `cfg`, the path of a config, or a model config with `type`')
+    config = copy.deepcopy(cfg['cfg']) if isinstance(cfg['cfg'], Config) else read_config(cfg['cfg'])
+    if cfg.get('options'):
+        config.merge_from_dict(dict(cfg['options']))
+    if 'model' not in config:
+        raise KeyError(f'model.{role}: {cfg["cfg"]!r} has no `model`')
+    return config
 
 
 def build_network(cfg: Mapping[str, Any], role: str, data_preprocessor: Mapping[str, Any] | None = None) -> nn.Module:

@@ -87,26 +87,39 @@ def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return a spot's config with module names, for each of its stages."""
-    stage, count = cfg.pop('backbone_stage'), len(pairs)
+    stage = cfg.pop('backbone_stage')
     if 'student' in cfg or 'teacher' in cfg:
         raise ValueError(f'model.spots: a spot has either `backbone_stage` ({stage!r}) or module names, not both')
-    if stage == 'all':
-        chosen: list[Any] = list(range(1, count + 1))
-    elif stage == 'consecutive':
-        chosen = [(k, k + 1) for k in range(1, count)]
-    else:
-        chosen = [tuple(stage) if isinstance(stage, list | tuple) else stage]
+    chosen = _chosen_stages(stage, len(pairs))
     found = []
     for one in chosen:
-        numbers = one if isinstance(one, tuple) else (one,)
-        if not all(isinstance(k, int) and 1 <= abs(k) <= count for k in numbers):
-            raise ValueError(f"model.spots: `backbone_stage` must be a number from 1 to {count} (or from -1 to "
-                             f"-{count}), a list of such, 'all' or 'consecutive', not {one!r}"
-                             f"{did_you_mean(str(one), ['all', 'consecutive'])}")
-        numbers = tuple(k if k > 0 else count + 1 + k for k in numbers)
-        sides = list(zip(*(pairs[k - 1] for k in numbers), strict=True))
-        student, teacher = sides if isinstance(one, tuple) else (side[0] for side in sides)
+        numbers = _stage_numbers(one, len(pairs))
         label = '-'.join(map(str, numbers))
-        name = cfg.get('name', 'stage') + label if len(chosen) > 1 else cfg.get('name', f'stage{label}')
+        if len(chosen) > 1:
+            name = cfg.get('name', 'stage') + label
+        else:
+            name = cfg.get('name', f'stage{label}')
+        student, teacher = zip(*(pairs[k - 1] for k in numbers), strict=True)
+        if not isinstance(one, tuple):
+            student, teacher = student[0], teacher[0]
         found.append(dict(cfg, name=name, student=student, teacher=teacher))
     return found
+
+
+def _chosen_stages(stage: Any, count: int) -> list[Any]:
+    """Return the stages of each spot that ``backbone_stage`` stands for: a number, or a tuple of numbers."""
+    if stage == 'all':
+        return list(range(1, count + 1))
+    if stage == 'consecutive':
+        return [(k, k + 1) for k in range(1, count)]
+    return [tuple(stage) if isinstance(stage, list | tuple) else stage]
+
+
+def _stage_numbers(stage: Any, count: int) -> tuple[int, ...]:
+    """Return the numbers of one or more stages, counted from 1."""
+    numbers = stage if isinstance(stage, tuple) else (stage,)
+    if not all(isinstance(k, int) and 1 <= abs(k) <= count for k in numbers):
+        raise ValueError(f"model.spots: `backbone_stage` must be a number from 1 to {count} (or from -1 to "
+                         f"-{count}), a list of such, 'all' or 'consecutive', not {stage!r}"
+                         f"{did_you_mean(str(stage), ['all', 'consecutive'])}")
+    return tuple(k if k > 0 else count + 1 + k for k in numbers)

@@ -69,22 +69,9 @@ class Phase:
         if not isinstance(self.spots, dict):
             self.spots = dict.fromkeys(self.spots, 1.0)
         self.train = [self.train] if isinstance(self.train, str) else list(self.train)
-        weights = {'task': self.task, **{f'spots[{name!r}]': weight for name, weight in self.spots.items()}}
-        for key, weight in weights.items():
-            if not isinstance(weight, bool | int | float):
-                raise ValueError(f'{where}: `{key}` must be a number, the weight of a loss, not {weight!r}')
+        self._check_losses(where)
         self.task = float(self.task)
-        if not self.train and not self.spots:
-            raise ValueError(f'{where}: `train` names nothing to train')
-        if not self.spots and not self.task:
-            raise ValueError(f'{where}: there is nothing to learn from: no spot is active and the task loss is off')
-        if (self.epochs is None) == (self.iters is None):
-            raise ValueError(f'{where}: give exactly one of `epochs` ({self.epochs}) and `iters` ({self.iters}); '
-                             '`phase_epochs` or `phase_iters` of the schedule is that of all its phases')
-        for key in ('epochs', 'iters', 'val_interval'):
-            value = getattr(self, key)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ValueError(f'{where}: `{key}` must be a whole number from 1 on, not {value!r}')
+        self._check_length(where)
         if isinstance(self.teacher_forcing, str):
             self.teacher_forcing = list(self.spots) if self.teacher_forcing == 'all' else [self.teacher_forcing]
         check_names('active spot', self.teacher_forcing, list(self.spots), f'{where}, `teacher_forcing`')
@@ -94,6 +81,25 @@ class Phase:
             if getattr(self, key) not in choices:
                 raise ValueError(f'{where}: `{key}` must be one of {choices}, not {getattr(self, key)!r}'
                                  f'{did_you_mean(getattr(self, key), choices)}')
+
+    def _check_losses(self, where: str) -> None:
+        weights = {'task': self.task, **{f'spots[{name!r}]': weight for name, weight in self.spots.items()}}
+        for key, weight in weights.items():
+            if not isinstance(weight, bool | int | float):
+                raise ValueError(f'{where}: `{key}` must be a number, the weight of a loss, not {weight!r}')
+        if not self.train and not self.spots:
+            raise ValueError(f'{where}: `train` names nothing to train')
+        if not self.spots and not self.task:
+            raise ValueError(f'{where}: there is nothing to learn from: no spot is active and the task loss is off')
+
+    def _check_length(self, where: str) -> None:
+        if (self.epochs is None) == (self.iters is None):
+            raise ValueError(f'{where}: give exactly one of `epochs` ({self.epochs}) and `iters` ({self.iters}); '
+                             '`phase_epochs` or `phase_iters` of the schedule is that of all its phases')
+        for key in ('epochs', 'iters', 'val_interval'):
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ValueError(f'{where}: `{key}` must be a whole number from 1 on, not {value!r}')
 
     def _check_data(self, where: str) -> None:
         for key in ('fraction', 'unlabelled_fraction', 'labelled_share'):

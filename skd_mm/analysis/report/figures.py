@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skd_mm.analysis.keep_rates import plot_keep_rates
@@ -198,7 +199,7 @@ def spot_losses(run: Run, colour: str) -> bytes | None:
         names = dict.fromkeys(key for record in span.records for key in record.values if key.startswith(SPOTS))
         curves = {name: points for name in names if (points := span.series(name, 'val'))}
         if curves:
-            phases.append((span, curves))
+            phases.append((span.name or run.name, curves))
     if not phases:
         return None
     columns = min(4, len(phases))
@@ -208,19 +209,24 @@ def spot_losses(run: Run, colour: str) -> bytes | None:
         grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
         for axes in grid[len(phases):]:
             axes.set_axis_off()
-        for axes, (span, curves) in zip(grid, phases, strict=False):
-            for name, points in curves.items():
-                style = dict(color=colour) if len(curves) == 1 else {}
-                spot = name.removeprefix(SPOTS).removesuffix('.loss').replace('/', '.')
-                axes.plot(*zip(*points, strict=True), marker='o', markersize=2.5, linewidth=1, label=spot, **style)
-            axes.set_title(span.name or run.name, fontsize=8)
+        for axes, (title, curves) in zip(grid, phases, strict=False):
+            axes.set_title(title, fontsize=8)
             axes.tick_params(labelsize=7)
-            values = [value for points in curves.values() for _, value in points]
-            if min(values) > 0 and max(values) / min(values) > 5:
-                axes.set_yscale('log')
-            if len(curves) > 1:
-                axes.legend(fontsize=5, frameon=False)
+            _draw_spots(axes, curves, colour)
         return to_svg(figure)
+
+
+def _draw_spots(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]], colour: str) -> None:
+    """Draw the losses of the spots of one phase."""
+    for name, points in curves.items():
+        style: Any = dict(color=colour) if len(curves) == 1 else {}
+        spot = name.removeprefix(SPOTS).removesuffix('.loss').replace('/', '.')
+        axes.plot(*zip(*points, strict=True), marker='o', markersize=2.5, linewidth=1, label=spot, **style)
+    values = [value for points in curves.values() for _, value in points]
+    if min(values) > 0 and max(values) / min(values) > 5:
+        axes.set_yscale('log')
+    if len(curves) > 1:
+        axes.legend(fontsize=5, frameon=False)
 
 
 def keep_rate_map(run: Run) -> bytes | None:

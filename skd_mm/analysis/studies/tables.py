@@ -48,12 +48,19 @@ def summary_table(study: Mapping[str, Any], fraction: float | None) -> str:
         own = [record for record in records if (record['kind'], record['name'], record['fraction'])
                == ('run', name, fraction)]
         values = {which: statistics.results(study, name, fraction, which) for which in ('best', 'last')}
-        difference = None if name == baseline else statistics.compare(values['best'], reference)
-        text = '' if difference is None else f'{difference.mean:+.2f}'
-        if difference is not None and difference.pairs > 1:
-            text += f' [{difference.low:+.2f}, {difference.high:+.2f}]'
-        rows.append(_row(name, values, text, own, on_gpu))
+        difference = '' if name == baseline else _difference(values['best'], reference)
+        rows.append(_row(name, values, difference, own, on_gpu))
     return markdown(header, rows)
+
+
+def _difference(values: Mapping[int, float], reference: Mapping[int, float]) -> str:
+    """Return the paired difference to the baseline, with its interval if there is one."""
+    difference = statistics.compare(values, reference)
+    if difference is None:
+        return ''
+    if difference.pairs > 1:
+        return f'{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]'
+    return f'{difference.mean:+.2f}'
 
 
 def _metrics(records: Sequence[Mapping[str, Any]], metric: str, which: str) -> dict[int, float]:
@@ -121,24 +128,38 @@ def notes(study: Mapping[str, Any], fraction: float | None) -> list[str]:
         verb = 'has' if len(head['matched']) == 1 else 'have'
         lines.append(f'{_and(head["matched"])} {verb} the training compute of {head["reference"]}, counted without a '
                      'feature cache and without validation.')
-    pairs = statistics.indistinguishable(study, fraction)
-    if len(head['seeds']) < 2:
-        lines.append('With one seed, no difference has an interval.')
-    elif pairs:
-        lines.append('Not distinguishable at 95 % (best checkpoint, each pair by itself): '
-                     f'{"; ".join(f"{one} and {other}" for one, other in pairs)}.')
-    elif sum(len(statistics.results(study, method['name'], fraction)) > 1 for method in study['methods']) > 1:
-        lines.append('Every pair of methods is distinguishable at 95 % (best checkpoint, each pair by itself).')
+    lines += _significance(study, fraction)
     lines += [f'{record["name"]}, seed {record["seed"]}: {record["status"]}.' for record in records
               if record['kind'] == 'run' and record['fraction'] == fraction and record['status'] != 'done']
-    commits = list(dict.fromkeys(record['commit'] or 'unknown' for record in records if record.get('commit')
-                                 or record['status'] == 'done'))
-    made = [record['versions'] for record in records if 'versions' in record]
-    if made:
-        device = _and(list(dict.fromkeys(versions['device'] for versions in made)))
-        torch = _and(list(dict.fromkeys(versions.get('torch', 'unknown') for versions in made)))
-        lines.append(f'{device}, torch {torch}, commit {_and([commit[:7] + commit[40:] for commit in commits])}.')
+    lines += _provenance(records)
     return lines
+
+
+def _significance(study: Mapping[str, Any], fraction: float | None) -> list[str]:
+    """Return which pairs of methods are not distinguishable."""
+    if len(study['study']['seeds']) < 2:
+        return ['With one seed, no difference has an interval.']
+    pairs = statistics.indistinguishable(study, fraction)
+    if pairs:
+        return ['Not distinguishable at 95 % (best checkpoint, each pair by itself): '
+                f'{"; ".join(f"{one} and {other}" for one, other in pairs)}.']
+    compared = [method for method in study['methods']
+                if len(statistics.results(study, method['name'], fraction)) > 1]
+    if len(compared) > 1:
+        return ['Every pair of methods is distinguishable at 95 % (best checkpoint, each pair by itself).']
+    return []
+
+
+def _provenance(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the devices, versions and commits of the runs."""
+    made = [record['versions'] for record in records if 'versions' in record]
+    if not made:
+        return []
+    device = _and(list(dict.fromkeys(versions['device'] for versions in made)))
+    torch = _and(list(dict.fromkeys(versions.get('torch', 'unknown') for versions in made)))
+    commits = dict.fromkeys(record['commit'] or 'unknown' for record in records
+                            if record.get('commit') or record['status'] == 'done')
+    return [f'{device}, torch {torch}, commit {_and([commit[:7] + commit[40:] for commit in commits])}.']
 
 
 def _and(names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook
 from mmengine.runner import LogProcessor
 
 from skd_mm.engine.log_processor import PhaseLogProcessor
@@ -46,17 +46,24 @@ def replace_default_hooks(runner: Any, has_router: bool, is_quantised: bool = Fa
     for hook in hooks:
         if isinstance(hook, LoggerHook):
             hook.log_metric_by_epoch = False
-    needed = [PhaseHook, BroadcastBuffersHook, *([KeepRateHook] if has_router else [])]
-    for kind in needed:
-        if not any(isinstance(hook, kind) for hook in hooks):
-            runner.register_hook(kind())
-    if is_quantised and not any(type(hook).__name__ == 'CalibrationHook' for hook in hooks):
-        runner.register_hook(dict(type='skd_mm.CalibrationHook'))
+    _register_missing(runner, has_router, is_quantised)
     processor = runner.log_processor
     if type(processor) is LogProcessor:
         runner.log_processor = PhaseLogProcessor(
             window_size=processor.window_size, custom_cfg=processor.custom_cfg, num_digits=processor.num_digits)
     return checkpoints
+
+
+def _register_missing(runner: Any, has_router: bool, is_quantised: bool) -> None:
+    """Register the hooks that a schedule needs and the config does not have."""
+    needed: list[type[Hook]] = [PhaseHook, BroadcastBuffersHook]
+    if has_router:
+        needed.append(KeepRateHook)
+    for kind in needed:
+        if not any(isinstance(hook, kind) for hook in runner._hooks):
+            runner.register_hook(kind())
+    if is_quantised and not any(type(hook).__name__ == 'CalibrationHook' for hook in runner._hooks):
+        runner.register_hook(dict(type='skd_mm.CalibrationHook'))
 
 
 def _checkpoint_hook(runner: Any, replaced: CheckpointHook) -> PhaseCheckpointHook:
