@@ -14,6 +14,8 @@ Everything is imported once; each run is a process forked from there.
 
 import argparse
 import copy
+import gc
+import importlib
 import importlib.util
 import io
 import itertools
@@ -127,6 +129,14 @@ _ports = itertools.count()
 
 
 # Processes
+
+def import_everything() -> None:
+    """Imports what the runs import when they need it, for seconds: a process that is forked later has it at once."""
+    for name in ('mmseg.models', 'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'skd_mm.config',
+                 'skd_mm.connectors', 'skd_mm.engine.launch', 'skd_mm.losses', 'skd_mm.memories', 'skd_mm.models'):
+        importlib.import_module(name)
+    gc.freeze()  # MMEngine collects garbage for every data set that it builds
+
 
 def forked(work: Callable[[], None], log: Path, **environment: str) -> int:
     """Starts a process that does some work, writes what it says to a file, and ends.
@@ -583,6 +593,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    import_everything()
     with tempfile.TemporaryDirectory(prefix='skd_mm_campaign_') as folder:
         if args.kills is not None:
             campaign = Kills(Path(folder), args.seed, args.processes, args.kinds)
