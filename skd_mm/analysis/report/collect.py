@@ -11,12 +11,14 @@ from skd_mm.utils import error_message
 from . import costs
 from .classification import Classifications
 from .costs import Cost
+from .detection import Detections
 from .inference import prepare
 from .segmentation import Segmentations
 from .sources import ReportRun, Sources
 
-View = Segmentations | Classifications
-VIEWS: dict[str, Callable[..., View]] = dict(segmentation=Segmentations, classification=Classifications)
+View = Segmentations | Classifications | Detections
+VIEWS: dict[str, Callable[..., View]] = dict(
+    segmentation=Segmentations, classification=Classifications, detection=Detections)
 
 
 @dataclass

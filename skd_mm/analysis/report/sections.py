@@ -13,11 +13,14 @@ from . import figures
 from .blocks import Gallery, Markdown, Picture, Section, Table
 from .classification import Classifications
 from .collect import Report
+from .detection import MIN_IOU, MIN_SCORE, Detections
 from .differences import config_differences
 from .segmentation import Segmentations
 from .sources import ReportRun
 
 TERA, GIGA, MILLION = 1e12, 1e9, 1e6
+_BOXES = (f'Boxes with scores of at least {MIN_SCORE}; a box is right if an object of its class has an IoU of at least '
+          f'{MIN_IOU} with it.')
 
 
 def make_sections(report: Report) -> list[Section]:
@@ -117,6 +120,11 @@ def classes(report: Report) -> Section:
         rows = [[name, f'{value:.2f}'] for name, value in view.accuracies().items()]
         table = Table(['run', 'top-1 accuracy'], rows, measured, dots=True)
         caption = 'Accuracy of each class.'
+    elif isinstance(view, Detections):
+        panels = {'F1, %': view.per_class()}
+        rows = [[name, *(f'{value:.1f}' for value in values.values())] for name, values in view.totals().items()]
+        table = Table(['run', 'precision', 'recall', 'F1'], rows, f'{measured} {_BOXES}', dots=True)
+        caption = 'F1 score of each class, which is not mAP.'
     else:
         return section
     if len(view.classes) > figures.MAX_CLASSES:
@@ -150,6 +158,9 @@ def gallery(report: Report) -> Section:
     if isinstance(view, Segmentations):
         caption = ('Images on which the students differ most come first. Compare two layers with the slider below the '
                    'picture; wrong pixels are red, unlabelled ones grey.')
+    elif isinstance(view, Detections):
+        caption = ('Images on which the students differ most come first. Compare two layers with the slider below the '
+                   f'picture; right boxes are green, wrong ones red, missed objects orange. {_BOXES}')
     else:
         caption = 'Images on which the students differ most come first; wrong predictions are red.'
     section.blocks.append(Gallery(data, report.tested_methods, caption))

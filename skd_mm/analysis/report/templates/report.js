@@ -31,12 +31,19 @@
     return [...data.items].sort((a, b) => score(a) - score(b));
   }
 
-  function segmentation(root, data) {
+  // Per kind of pictures: what differs, the score of an image, and the opacity of a layer at first.
+  const PICTURES = {
+    segmentation: {differ: 'of the pixels differ', score: 'mIoU', opacity: 65},
+    detection: {differ: 'disagreement', score: 'F1', opacity: 100},
+  };
+
+  function pictures(root, data) {
+    const kind = PICTURES[data.kind];
     const layers = [['truth', 'truth']];
     for (const name of data.methods) layers.push(['paint:' + name, name], ['errors:' + name, 'errors of ' + name]);
     layers.push(['none', 'image alone']);
     const last = data.methods[data.methods.length - 1];
-    const state = {order: 'differ', at: 0, left: 'truth', right: 'paint:' + last, wipe: 50, opacity: 65};
+    const state = {order: 'differ', at: 0, left: 'truth', right: 'paint:' + last, wipe: 50, opacity: kind.opacity};
     let items = ordered(data, state.order);
 
     const source = (item, key) => {
@@ -77,7 +84,7 @@
 
     function show() {
       const item = items[state.at];
-      title.textContent = `${state.at + 1} of ${items.length}: ${item.name}, ${percent(item.differ)} of the pixels differ`;
+      title.textContent = `${state.at + 1} of ${items.length}: ${item.name}, ${percent(item.differ)} ${kind.differ}`;
       leftName.textContent = '◀ ' + layers.find(entry => entry[0] === state.left)[1];
       rightName.textContent = layers.find(entry => entry[0] === state.right)[1] + ' ▶';
       panels.replaceChildren(
@@ -88,7 +95,7 @@
         panels.append(make('figure', {}, make('div', {class: 'pair'},
           make('img', {src: layer.paint, alt: 'prediction of ' + name}),
           make('img', {src: layer.errors, alt: 'errors of ' + name})),
-          make('figcaption', {}, `${name}: mIoU ${percent(layer.score)}`)));
+          make('figcaption', {}, `${name}: ${kind.score} ${percent(layer.score)}`)));
       }
       [...thumbs.children].forEach((thumb, i) => thumb.classList.toggle('on', i === state.at));
       draw();
@@ -104,7 +111,7 @@
     }
 
     const orders = [...Object.entries(ORDERS).map(([key, value]) => [key, value[0]]),
-      ...data.methods.map(name => [name, 'lowest mIoU of ' + name])];
+      ...data.methods.map(name => [name, `lowest ${kind.score} of ${name}`])];
     root.append(
       make('div', {class: 'bar'},
         make('button', {type: 'button', class: 'previous', onclick: () => move(state.at - 1)}, '◀'),
@@ -148,7 +155,7 @@
     show();
   }
 
-  const KINDS = {segmentation, classification};
+  const KINDS = {segmentation: pictures, detection: pictures, classification};
   document.querySelectorAll('.gallery').forEach(root => {
     const data = JSON.parse(root.nextElementSibling.textContent);
     if (data.items.length) KINDS[data.kind](root, data);
