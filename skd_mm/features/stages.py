@@ -115,8 +115,9 @@ class _Owners:
                 # In training mode with its stage, like a dropout; the last one if it serves several.
                 self.leaves[path] = found[-1]
                 self._add(path, None, found[-1])
-            elif path in calls and found[-1] > first:
-                # The module around it may use its weights without a call (the attention of PyTorch).
+            elif weights and path in calls and found[-1] > first:
+                # The module around it may use its weights without a call (the attention of PyTorch). One with nothing
+                # but buffers may run again (the rotary embedding that all layers of EVA-02 share).
                 self.shared.setdefault(first, []).append(path)
 
     def _add(self, path: str, tensor: str | None, stage: int) -> None:

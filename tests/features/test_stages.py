@@ -180,6 +180,18 @@ def test_a_module_whose_weights_are_used_without_a_call_does_not_run_again():
     assert stages[0].shared == ()
 
 
+@pytest.mark.parametrize(('shared', 'expected'), [(nn.BatchNorm2d(3), ('1', )),
+                                                  (nn.BatchNorm2d(3, affine=False), ())])
+def test_of_the_modules_that_run_again_those_with_parameters_are_shared(shared, expected):
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), shared, nn.Conv2d(3, 3, 1))
+
+    def call():
+        return model[1](model[2](model[1](model[0](torch.zeros(1, 3, 4, 4)))))
+
+    stages, *_ = split_stages(FeatureExtractor(model.eval()), call, ['2'])
+    assert stages[0].shared == expected
+
+
 @pytest.mark.parametrize(('cuts', 'error', 'words'), [
     (['backbone.layer.1'], KeyError, "has no module 'backbone.layer.1'; did you mean 'backbone.layers.1'"),
     (['auxiliary_head'], RuntimeError, r"these modules were not: \['auxiliary_head'\]"),

@@ -14,6 +14,19 @@ def test_a_switch_is_set_where_a_module_has_it():
     assert model[0].no_custom_backward is True and not hasattr(model[1], 'no_custom_backward')
 
 
+def test_a_state_may_lack_buffers_that_follow_from_the_config_and_no_others():
+    model = nn.Sequential(nn.Linear(1, 1))
+    model[0].register_buffer('relative_coords_table', torch.zeros(1))
+    apply_switches(model)
+    whole = nn.ModuleDict(dict(student=model))
+    weights = whole.state_dict()
+    del weights['student.0.relative_coords_table']
+    whole.load_state_dict(weights)
+    del weights['student.0.bias']
+    with pytest.raises(RuntimeError, match=r'student\.0\.bias'):
+        whole.load_state_dict(weights)
+
+
 @pytest.mark.parametrize(('cfg', 'outputs'), [
     (dict(type='PIDNet', channels=4, ppm_channels=4, num_stem_blocks=1, num_branch_blocks=1), 3),
     (dict(type='DDRNet', channels=4, ppm_channels=4), 2),
