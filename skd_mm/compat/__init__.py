@@ -11,13 +11,13 @@ from .checkpoints import patch_checkpoint_loading
 from .distributed import patch_cpu_distributed
 from .imports import patch_messages, patch_torchvision
 from .mmcv_ops import patch_mmcv_ops
-from .packages import INSTALL, INSTALL_DETECTION, LINES, installed_line, patch_package_names
+from .packages import INSTALL, INSTALL_DETECTION, LINES, installed_line, patch_package_names, patch_zoo_paths
 from .placeholders import patch_imgaug
 
 __all__ = [
     'INSTALL', 'INSTALL_DETECTION', 'LINES', 'apply', 'installed_line', 'patch_checkpoint_loading',
     'patch_cpu_distributed', 'patch_imgaug', 'patch_messages', 'patch_mmcv_ops', 'patch_package_names',
-    'patch_torchvision'
+    'patch_torchvision', 'patch_zoo_paths'
 ]
 
 
@@ -36,5 +36,6 @@ def apply() -> None:
     if detection:
         patch_imgaug()
     patch_package_names()
+    patch_zoo_paths()
     patch_checkpoint_loading()
     patch_cpu_distributed()

@@ -1,5 +1,6 @@
 import pytest
 from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 
 from skd_mm import compat
 from skd_mm.compat import packages
@@ -49,6 +50,23 @@ def test_a_config_of_mmsegmentation_can_be_the_base_of_another(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("_base_ = 'mmseg::_base_/models/fcn_unet_s5-d16.py'\n")
     assert Config.fromfile(str(config)).model.backbone.type == 'UNet'
+
+
+def test_a_config_of_a_zoo_is_found_without_its_metafiles(tmp_path, monkeypatch):
+    config = tmp_path / 'config.py'
+    monkeypatch.setattr('mmengine.config.utils.load', lambda *args, **kwargs: pytest.fail('a metafile is read'))
+    for name in ('_base_/models/fcn_unet_s5-d16.py', 'unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024.py'):
+        config.write_text(f"_base_ = 'mmseg::{name}'\n")
+        assert Config.fromfile(str(config)).model.backbone.type == 'UNet'
+    compat.patch_zoo_paths()  # once only
+    assert not hasattr(mmengine_config._get_external_cfg_path.__wrapped__, '__wrapped__')
+
+
+def test_a_config_that_no_zoo_has_is_reported(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text("_base_ = 'mmseg::unet/nowhere.py'\n")
+    with pytest.raises(FileNotFoundError, match=r'unet/nowhere\.py'):
+        Config.fromfile(str(config))
 
 
 def test_a_config_of_mmdetection_can_be_the_base_of_another(tmp_path):
