@@ -99,18 +99,21 @@ def assert_same(one, other):
     assert one['best'] == other['best'] and one['schedule'] == other['schedule']
 
 
-@pytest.mark.parametrize('rank', [0, 1])
-def test_a_process_that_is_lost_ends_the_job(start, rank):
-    folder, jobs = start('lost', event='before_train_iter', at=7, rank=rank)
-    (code, said), = ends(jobs, 120)
-    assert code not in (0, None) and f'local_rank: {rank}' in said and 'Signal 9 (SIGKILL)' in said
-    assert last_checkpoint(folder)['meta']['iter'] in (4, 6)
-
-
-def test_a_process_that_stands_still_ends_the_job_when_the_time_is_up(start):
+@pytest.fixture(scope='module')
+def still(start):
+    """A job of which one process stands still; it does nothing but wait, so that other tests run meanwhile."""
     _, jobs = start('still', timeout=10, event='before_train_iter', at=7, rank=1, signal=int(signal.SIGSTOP))
-    (code, said), = ends(jobs, 180)
-    assert code not in (0, None) and ('imed out' in said or 'imeout' in said), said[-3000:]
+    yield jobs
+    for job in jobs:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def test_a_process_that_is_lost_ends_the_job(start, still):
+    folder, jobs = start('lost', event='before_train_iter', at=7, rank=0)
+    (code, said), = ends(jobs, 120)
+    assert code not in (0, None) and 'local_rank: 0' in said and 'Signal 9 (SIGKILL)' in said
+    assert last_checkpoint(folder)['meta']['iter'] in (4, 6)
 
 
 def test_a_job_that_torchrun_starts_again_goes_on_and_ends_in_the_same_weights(start, whole, tmp_path):
@@ -129,3 +132,8 @@ def test_two_hosts_end_in_the_weights_of_one(start, whole):
     for code, said in ends(jobs, 300, patience=20):
         assert code in (0, None), said[-3000:]
     assert_same(whole, last_checkpoint(folder))
+
+
+def test_a_process_that_stands_still_ends_the_job_when_the_time_is_up(still):
+    (code, said), = ends(still, 180)
+    assert code not in (0, None) and ('imed out' in said or 'imeout' in said), said[-3000:]
