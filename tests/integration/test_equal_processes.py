@@ -1,4 +1,4 @@
-"""Two processes with half the batch each end like one: routers, schedules and segmentation methods.
+"""Two processes with half the batch each end like one: routers, schedules and segmentation methods; one ready pair.
 
 If a loss does not decompose over samples, they end like the mean over both halves of the batch.
 """
@@ -19,7 +19,7 @@ def folder(tmp_path_factory, run_workers):
     """What one process and two have written, each worker into a folder of its name."""
     folder = tmp_path_factory.mktemp('equal')
     for world in (2, 1):
-        run_workers(folder, 'routed_worker', 'schedules_worker', 'methods_worker', world=world)
+        run_workers(folder, 'routed_worker', 'schedules_worker', 'methods_worker', 'pairs_sweep', world=world)
     return folder
 
 
@@ -90,3 +90,9 @@ def test_the_gradients_of_a_method(methods, method):
         torch.testing.assert_close(first[name], gradient, rtol=1e-6, atol=1e-9, msg=name)
     if method in BY_BATCH:
         assert any(not torch.allclose(first[name], gradient, rtol=1e-3) for name, gradient in whole.items())
+
+
+def test_a_ready_pair_ends_alike_with_a_cache_and_on_all_processes(folder):
+    """``pairs_sweep.py`` checks all pairs as a command."""
+    found = {file.stem: file.read_text() for file in (folder / 'pairs_sweep').glob('*.txt')}
+    assert found == dict.fromkeys(['world1_rank0', 'world2_rank0', 'world2_rank1'], 'ok')
