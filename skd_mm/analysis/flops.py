@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from skd_mm.datasets.fraction import check_fraction
+from skd_mm.deploy.quantisation import quantized_layers
 from skd_mm.distillers import Distiller
 from skd_mm.features import FeatureCache, call_model
 from skd_mm.features.temporary_modes import preserve_modes
@@ -25,6 +26,7 @@ from skd_mm.tasks import example_samples
 
 from .config_model import build_model, config_phases, config_shape
 
+FLOAT_BITS = 32
 BATCH = 2  # BN needs two samples in training if a feature is one pixel large
 
 
@@ -35,10 +37,16 @@ class NetworkCost:
     Attributes:
         parameters: The number of its parameters.
         macs: Multiply-accumulates of a forward pass of one image.
+        bytes: The size of its state dict, with the weights of quantised layers in their bits.
+        bit_operations: Of a forward pass of one image: the multiply-accumulates of each layer, times the bits of its
+            weights, times the bits of its input (BOPs as in Bayesian Bits, arXiv 2005.07093). Layers in float count
+            with 32 bits each. Where ``macs`` are equal, this compares networks of different precision.
     """
 
     parameters: int
     macs: int
+    bytes: int = 0
+    bit_operations: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,37 @@ def network_cost(model: nn.Module, shape: Sequence[int]) -> NetworkCost:
         shape: ``(C, H, W)`` of the image.
 
     Returns:
-        Its parameters, and the MACs of its forward pass in mode ``'tensor'``.
+        Its parameters and their size, and the MACs and bit operations of its forward pass in mode ``'tensor'``.
     """
     device = _device(model)
-    with _unchanged(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with _unchanged(model), torch.no_grad(), _quantized_macs(model) as quantized, \
+            FlopCounterMode(display=False) as counter:
         model.eval()
         call_model(model, torch.zeros(1, *shape, device=device))
-    return NetworkCost(sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2)
+    macs = counter.get_total_flops() // 2
+    bit_operations = (macs - sum(quantized.values())) * FLOAT_BITS**2
+    bits = 8 * sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    for layer, count in quantized.items():
+        bit_operations += count * layer.weight_quantizer.bits * layer.input_quantizer.bits
+    for layer in quantized_layers(model).values():
+        bits -= layer.weight.numel() * (8 * layer.weight.element_size() - layer.weight_quantizer.bits)
+    return NetworkCost(sum(p.numel() for p in model.parameters()), macs, -(-bits // 8), bit_operations)
+
+
+@contextmanager
+def _quantized_macs(model: nn.Module) -> Iterator[dict[Any, int]]:
+    """Count the MACs of each quantised layer that is run meanwhile."""
+    counts: dict[Any, int] = {}
+
+    def count(layer: Any, inputs: Any, output: Tensor) -> None:
+        counts[layer] = counts.get(layer, 0) + output.numel() * layer.weight[0].numel()
+
+    handles = [layer.register_forward_hook(count) for layer in quantized_layers(model).values()]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def schedule_cost(distiller: Distiller, phases: Sequence[Phase], shape: Sequence[int]) -> list[PhaseCost]:

@@ -13,7 +13,7 @@ from skd_mm.utils import text_table
 from . import flops
 from .config_model import build_model, config_images, config_phases, config_shape
 
-GIGA, TERA = 1e9, 1e12
+MEGA, GIGA, TERA = 1e6, 1e9, 1e12
 
 
 def count_config(cfg: Config, size: Sequence[int] | None = None, images: int | None = None,
@@ -105,9 +105,9 @@ def format_report(numbers: dict[str, Any]) -> str:
         Tables and sentences.
     """
     lines = [f'{numbers["config"]}, {"x".join(map(str, numbers["shape"]))}', '']
-    networks = [[role, f'{cost["parameters"]:,}', f'{cost["macs"] / GIGA:.3f}']
-                for role, cost in numbers['networks'].items()]
-    lines.append(text_table(['network', 'parameters', 'GMACs'], networks))
+    networks = [[role, f'{cost["parameters"]:,}', f'{cost["bytes"] / MEGA:.3f}', f'{cost["macs"] / GIGA:.3f}',
+                 f'{cost["bit_operations"] / GIGA:,.1f}'] for role, cost in numbers['networks'].items()]
+    lines.append(text_table(['network', 'parameters', 'MB', 'GMACs', 'GBOPs'], networks))
     if 'phases' in numbers:
         costs = ('truncated', 'cached', 'fill')
         phases = [[phase['name'], f'{phase["trainable"]:,}', *(f'{phase[key] / GIGA:.3f}' for key in costs)]

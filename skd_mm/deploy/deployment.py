@@ -23,6 +23,7 @@ from skd_mm.utils import atomic_folder, write_json
 from . import formats, testing
 from .export import export_student, student_config
 from .images import NetworkImages, calibration_images, verification_images
+from .integer_graph import quantize_between_layers
 from .latency import ROUNDS, WARMUP, Latency, measure_latency
 from .network import ExportedNetwork, use_file
 from .onnx import DYNAMIC, export_onnx
@@ -130,15 +131,17 @@ class _Deployment:
         load_weights(self.runner.model, checkpoint, 'student')
         model = integer_copy(copy.deepcopy(self.runner.model).cpu().eval())
         self.tolerance = export_tolerance(model, options.tolerance)
-        if quantized_layers(model) and 'onnx-int8' in options.formats:
+        quantised = bool(quantized_layers(model))
+        if quantised and 'onnx-int8' in options.formats:
             raise ValueError("the format 'onnx-int8' quantises a network in float, and the student is quantised "
                              "already: the format 'onnx' writes its integers")
         self.network = ExportedNetwork(model, options.normalize, options.labels)
         if options.labels:
             testing.check_metrics(model, student.test_evaluator, 'a file with `--labels`')
         self.examples = list(verification_images(student, self.network, options.images))
+        self.new_ranges = False
         self.calibration: NetworkImages | None = None
-        if 'onnx-int8' in options.formats:
+        if 'onnx-int8' in options.formats or (quantised and cfg.get('train_dataloader')):
             data = copy.deepcopy(student)
             data.train_dataloader = cfg.get('train_dataloader')
             self.calibration = calibration_images(data, self.network, options.calibration_fraction,
@@ -171,8 +174,9 @@ class _Deployment:
         example = self.examples[0]
         if kind == 'onnx':
             outputs = ['labels'] if self.options.labels else []
-            return export_onnx(self.network, example, file, dynamic=self.options.dynamic, output_names=outputs,
-                               tolerance=self.tolerance, metadata=self.network.metadata).notes
+            notes = export_onnx(self.network, example, file, dynamic=self.options.dynamic, output_names=outputs,
+                                tolerance=self.tolerance, metadata=self.network.metadata).notes
+            return [*notes, *self._quantize_between_layers(file)]
         if kind == 'onnx-int8':
             assert self.calibration is not None
             quantize_static(written['onnx'], file, self.calibration, self.options.calibration_method)
@@ -181,6 +185,16 @@ class _Deployment:
         else:
             formats.export_openvino(written['onnx'], file)
         return ()
+
+    def _quantize_between_layers(self, file: Path) -> Sequence[str]:
+        """Add the ranges that a file of a quantised student lacks, and return notes."""
+        if not quantized_layers(self.network.model):
+            return ()
+        if self.calibration is None:
+            return ['additions stay in float: the config has no training images to choose their ranges with']
+        note = quantize_between_layers(file, self.calibration, self.options.calibration_method)
+        self.new_ranges = note is None
+        return [note] if note else []
 
     def _pytorch(self) -> dict[str, Any]:
         entry: dict[str, Any] = dict(format=PYTORCH, file=None, bytes=None, difference=0.0)
@@ -211,7 +225,8 @@ class _Deployment:
                 worst = max(worst, float((outputs != expected).double().mean()))
             else:
                 worst = max(worst, relative_difference(outputs, expected))
-        limit = float('inf') if kind == 'onnx-int8' else self.tolerance
+        # Ranges that only the file has make a difference, which the metrics show.
+        limit = float('inf') if kind == 'onnx-int8' or self.new_ranges else self.tolerance
         if not worst <= limit or worst == float('inf'):
             raise ExportError(f'{kind}: the largest relative difference from PyTorch on images of the test is '
                               f'{worst:.2g}, more than {limit:.2g}')

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ METHODS = ('minmax', 'percentile', 'entropy')
 """How the range of an activation is chosen from its values on the calibration images."""
 
 
-def quantize_static(file: str | Path, out: str | Path, batches: Iterable[Tensor], method: str = 'minmax') -> Path:
+def quantize_static(file: str | Path, out: str | Path, batches: Iterable[Tensor], method: str = METHODS[0],
+                    ranges: Mapping[str, Any] | None = None, operators: Sequence[str] = (),
+                    exclude: Sequence[str] = ()) -> Path:
     """Write an ONNX file whose convolutions and matrix products work on int8 numbers.
 
     Weights have a scale per output channel, activations one per tensor. The file is in the QDQ format: pairs of
@@ -29,6 +31,10 @@ def quantize_static(file: str | Path, out: str | Path, batches: Iterable[Tensor]
         out: The file to write; an existing one is replaced.
         batches: Calibration images, each ``[B, C, H, W]``, as the file takes them.
         method: One of :data:`METHODS`. ``'percentile'`` and ``'entropy'`` hold the activations of all images in memory.
+        ranges: By tensor, known step sizes and zero points (onnxruntime's ``TensorQuantOverrides``). Those of all other
+            tensors are chosen.
+        operators: The operators to quantise; all that onnxruntime knows by default.
+        exclude: Names of nodes that stay in float. Defaults to none.
 
     Returns:
         ``out``.
@@ -51,11 +57,14 @@ def quantize_static(file: str | Path, out: str | Path, batches: Iterable[Tensor]
     out = Path(out)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix='.quantize-') as folder, _quiet():
         prepared, written = Path(folder, 'prepared.onnx'), Path(folder, 'int8.onnx')
-        quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
+        # Optimisations would rename the tensors whose ranges are known.
+        quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True, skip_optimization=ranges is not None)
         quantization.quantize_static(
             str(prepared), str(written), reader, quant_format=quantization.QuantFormat.QDQ, per_channel=True,
             activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod[methods[method]])
+            calibrate_method=quantization.CalibrationMethod[methods[method]],
+            op_types_to_quantize=list(operators) or None, nodes_to_exclude=list(exclude),
+            extra_options=dict(TensorQuantOverrides=dict(ranges)) if ranges else {})
         model = onnx.load(str(written))
         onnx.helper.set_model_props(model, network.session.get_modelmeta().custom_metadata_map)
         onnx.save(model, str(written))

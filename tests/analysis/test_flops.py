@@ -7,12 +7,12 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
 from torch import nn
 from torch.nn import functional as F
 
 from skd_mm.analysis.config_model import build_model
 from skd_mm.analysis.flops import (
-    NetworkCost,
     PhaseCost,
     config_cost,
     equal_epochs,
@@ -20,9 +20,12 @@ from skd_mm.analysis.flops import (
     schedule_cost,
     training_flops,
 )
+from skd_mm.deploy.quantisation import quantized_layers
 from skd_mm.distillers import Distiller
+from skd_mm.distillers.networks import build_network
 from skd_mm.registry import MODELS
 from skd_mm.schedules import NoTeacher, Phase, Simultaneous, Stagewise
+from tests.helpers import network
 
 SHAPE = (3, 8, 8)
 A, B, C = (2 * 64 * cin * cout * k * k for cin, cout, k in ((3, 4, 3), (4, 8, 3), (8, 2, 1)))
@@ -147,7 +150,8 @@ def test_a_teacher_without_parameters_costs_nothing(teacher):
                      head=dict(type='LinearClsHead', num_classes=3, in_channels=32)),
         teacher=dict(teacher, num_classes=3), input_shape=(5, 1, 1),
         spots=[dict(name='logits', student='head.fc', teacher='bank', loss=dict(type='KDLoss'))])
-    assert network_cost(distiller.teacher, (5, 1, 1)) == NetworkCost(0, 0)
+    counted = network_cost(distiller.teacher, (5, 1, 1))
+    assert (counted.parameters, counted.macs, counted.bit_operations) == (0, 0, 0)
     phases = Simultaneous(phase_epochs=1).phases(distiller.stage_names())
     student = network_cost(distiller.student, (5, 1, 1))
     # Nothing is saved by a cache, and a teacher that draws its targets cannot be cached.
@@ -172,3 +176,26 @@ def test_a_config_is_counted_without_its_checkpoints(monkeypatch):
     cfg.pop('schedule')
     with pytest.raises(ValueError, match='no `schedule`'):
         config_cost(cfg, SHAPE)
+
+
+def test_quantised_layers_count_with_their_bits():
+    init_default_scope('mmseg')
+    plain = build_network(network(), 'student')
+    counted = network_cost(plain, (3, 16, 16))
+    assert counted.bit_operations == counted.macs * 32 * 32
+    assert counted.bytes == sum(value.numel() * value.element_size() for value in plain.state_dict().values())
+    transform = dict(type='FakeQuantize', bits=4, activation_bits=6, skip=['backbone.layers.1'])
+    student = build_network(dict(network(), transform=transform), 'student')
+    layers = quantized_layers(student)
+    macs = network_cost(student, (3, 16, 16)).macs
+    assert macs == counted.macs and len(layers) == 4
+    sizes = dict(skipped=student.backbone.layers[1][0], first=student.backbone.layers[0][0],
+                 last=student.decode_head.conv_seg)
+    sizes = {name: layer.weight.numel() * 16 * 16 for name, layer in sizes.items()}
+    inner = macs - sum(sizes.values())
+    found = network_cost(student, (3, 16, 16))
+    outer = sizes['first'] + sizes['last']
+    assert found.bit_operations == sizes['skipped'] * 32 * 32 + outer * 8 * 6 + inner * 4 * 6
+    weights = sum(layer.weight.numel() * (32 - layer.weight_quantizer.bits) for layer in layers.values())
+    whole = sum(value.numel() * value.element_size() for value in student.state_dict().values())
+    assert found.bytes == whole - weights // 8 < counted.bytes

@@ -297,6 +297,7 @@ def test_a_quantised_student_is_deployed_with_its_integers(pair, tmp_path):
     results = deploy(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out', 'toy', options, lambda line: None)
     plain, file = results['files']
     assert file['difference'] < 0.1 and file['metrics']['mIoU'] == pytest.approx(plain['metrics']['mIoU'], abs=2)
+    assert results['calibration_images'] > 0 and not any('float' in note for note in results['notes'])
     graph = onnx.load(tmp_path / 'out' / 'toy.onnx').graph
     assert 'QuantizeLinear' in {node.op_type for node in graph.node}
     with pytest.raises(ValueError, match="'onnx-int8' quantises a network in float"):

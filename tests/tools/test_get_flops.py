@@ -94,6 +94,8 @@ def test_a_plain_config(get_flops, configs):
     assert get_flops(configs / 'plain.py', '--shape', 64, 64)[1]['networks']['model']['macs'] == 2 * half
     assert get_flops(configs / 'plain.py', '--shape', 64)[1]['shape'] == [3, 64, 64]
     assert f'{half / 1e9:.3f}' in said
+    size, operations = (numbers['networks']['model'][key] for key in ('bytes', 'bit_operations'))
+    assert operations == half * 32 * 32 and f'{size / 1e6:.3f}' in said and f'{operations / 1e9:,.1f}' in said
 
 
 @pytest.mark.parametrize('args, message', [

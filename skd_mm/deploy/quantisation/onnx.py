@@ -15,9 +15,10 @@ def integer_copy(model: nn.Module) -> nn.Module:
     """Return a copy of a network whose quantised layers hold integers, to be exported to ONNX.
 
     In the file, each quantised layer has its weight as int8 with a ``DequantizeLinear`` per output channel, and a
-    ``QuantizeLinear`` and a ``DequantizeLinear`` (uint8) before its input. ``torch.export`` writes these operators, so
-    the file must be made of its program (``torch.onnx.export(dynamo=True)``). PyTorch has no translation of its own
-    fake-quantisation operators there.
+    ``QuantizeLinear`` and a ``DequantizeLinear`` (uint8) before its input;
+    :func:`~skd_mm.deploy.integer_graph.quantize_between_layers` adds those between layers. ``torch.export`` writes
+    these operators, so the file must be made of its program (``torch.onnx.export(dynamo=True)``). PyTorch has no
+    translation of its own fake-quantisation operators there.
 
     Args:
         model: Any network. It is not changed.
