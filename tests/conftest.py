@@ -11,6 +11,7 @@ import torch
 from mmengine.registry import DefaultScope
 
 import skd_mm  # noqa: F401  # before anything imports mmseg, mmpretrain or torchvision
+from tests.state import restored_state
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,9 +31,10 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def fresh_state():
-    """Every test starts from seed 0, and leaves no default scope behind: it passes alone as it passes among others."""
+    """Every test starts from seed 0, and leaves nothing behind: it passes alone as it passes among others."""
     torch.manual_seed(0)
-    yield
+    with restored_state():
+        yield
     DefaultScope._instance_dict.clear()
 
 
