@@ -29,6 +29,17 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def plain_config_text():
+    """Configs are written without yapf's line breaks, which take most of the time of writing one."""
+    from mmengine.config import config
+    from yapf.yapflib import yapf_api
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (yapf_api, config):  # The original MMEngine imports the function when it is imported itself.
+            patch.setattr(module, 'FormatCode', lambda text, **settings: (text, False), raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_state():
     """Every test starts from seed 0, and leaves nothing behind: it passes alone as it passes among others."""

@@ -60,6 +60,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from skd_mm.deploy import testing
     from skd_mm.deploy.export import student_config
     from skd_mm.distillers.networks import find_checkpoint
+    from skd_mm.engine.rendered_config import RenderedConfig
     from skd_mm.evaluation.per_class import with_classes
 
     cfg = load_config(args.config, args.cfg_options)
@@ -78,6 +79,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         testing.set_output(cfg, args.out)
     if args.tta:
         testing.set_augmentation(cfg)
+    cfg = RenderedConfig.of(cfg)
     runner: Any = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     model = runner.model
     if is_model_wrapper(model):

@@ -20,7 +20,7 @@ def check_training_loop() -> None:
     """
     info = MessageHub.get_current_instance().runtime_info
     config = str(info.get('cfg', ''))
-    if FOLLOWS_SCHEDULE not in info and re.search(r'^schedule = ', config, re.MULTILINE):
+    if FOLLOWS_SCHEDULE not in info and re.search(r'^schedule *=', config, re.MULTILINE):
         raise RuntimeError('train_cfg: this training loop ignores the `schedule` of the config and would train all '
                            "phases at once; set `train_cfg = dict(_delete_=True, type='skd_mm.PhaseLoop')`, or start "
                            "the run with skd_mm's tools/train.py")

@@ -17,6 +17,7 @@ from skd_mm.utils import described, did_you_mean, launched_local_rank
 
 from .ordinary_run import resume_exactly
 from .prelude import run_prelude
+from .rendered_config import RenderedConfig
 
 # Set to the number of restarts by torchrun and by Slurm (after a requeue).
 _RESTART_COUNTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
@@ -34,6 +35,7 @@ def build_runner(cfg: Config) -> Any:
     Raises:
         ValueError: The loops cannot be built, or the task cannot be trained or validated.
     """
+    cfg = RenderedConfig.of(cfg)  # MMEngine formats it three times while it builds a Runner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if 'schedule' not in cfg:
         resume_exactly(runner)

@@ -1,6 +1,7 @@
-"""Auxiliary heads, which the losses alone call, in other forward passes."""
+"""Calling a model so that hooks at all of its heads run, in any mode."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,10 +15,12 @@ AUXILIARY_HEAD = 'auxiliary_head'
 
 def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor',
                names: Collection[str] = ()) -> Any:
-    """Call a model in one of MMEngine's modes; run the auxiliary heads in ``'tensor'`` mode, too, if they are needed.
+    """Call a model in one of MMEngine's modes so that the hooks of all heads that are needed run.
 
     mmsegmentation's models call their auxiliary heads in ``'loss'`` mode only. Here those with a named module are
-    called on the backbone's features in ``'tensor'`` mode, before the decode head.
+    called on the backbone's features in ``'tensor'`` mode, before the decode head. In that mode, the models of
+    mmsegmentation and mmdetection also call ``forward`` of their head directly, which runs no hooks; a named head is
+    called as a module instead.
 
     Args:
         model: The model.
@@ -35,7 +38,7 @@ def call_model(model: nn.Module, inputs: Tensor, data_samples: Sequence[Any] | N
     task = task_of(model)
     if data_samples is None:
         data_samples = task.forward_samples(inputs)
-    with task.heads_with_samples(model, inputs):
+    with task.heads_with_samples(model, inputs), _head_called(model, names):
         return _call_with_auxiliary(model, inputs, data_samples, _needed_heads(model, names))
 
 
@@ -64,3 +67,30 @@ def _needed_heads(model: nn.Module, names: Collection[str]) -> list[nn.Module]:
     if not isinstance(head, nn.ModuleList):
         return [head]
     return [one for i, one in enumerate(head) if any(is_within(name, [f'{AUXILIARY_HEAD}.{i}']) for name in names)]
+
+
+@contextmanager
+def _head_called(model: nn.Module, names: Collection[str]) -> Iterator[None]:
+    """Call the head as a module where the model calls its ``forward``, if its outputs are needed."""
+    name = task_of(model).head
+    head = getattr(model, name, None) if name in {needed.partition('[')[0] for needed in names} else None
+    if not isinstance(head, nn.Module) or isinstance(head, nn.ModuleList):
+        yield
+        return
+    forward, own = head.forward, {key: value for key, value in head.__dict__.items() if key == 'forward'}
+    running: list[bool] = []
+    before = head.register_forward_pre_hook(lambda module, inputs: running.append(True))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not running:
+            return head(*args, **kwargs)
+        running.clear()
+        return forward(*args, **kwargs)
+
+    head.__dict__['forward'] = call
+    try:
+        yield
+    finally:
+        before.remove()
+        head.__dict__.pop('forward', None)
+        head.__dict__.update(own)

@@ -102,9 +102,9 @@ def _trace(network: FeatureExtractor, call: Callable[[], Any], names: Collection
     versions: dict[str, int] = {}
 
     def record(path: str, output: Any) -> None:
-        for name, (owner, index) in paths.items():
+        for name, (owner, indices) in paths.items():
             if owner == path and name not in outputs:
-                feature = network.pick(name, output, index)
+                feature = network.pick(name, output, indices)
                 outputs[name], positions[name] = feature.detach(), len(calls)
                 roots[name] = _nodes(feature)
                 versions[name] = feature._version
@@ -122,7 +122,7 @@ def _trace(network: FeatureExtractor, call: Callable[[], Any], names: Collection
         nodes = {name: _reached(found) for name, found in roots.items()}
         reached = {name: _parameters(found, parameters) for name, found in nodes.items()}
         alive = _parameters(_reached(_nodes(result)), parameters).union(*reached.values())
-    order = sorted(outputs, key=lambda name: (positions[name], paths[name][1] or 0))
+    order = sorted(outputs, key=lambda name: (positions[name], paths[name][1]))
     return Dataflow(tuple(calls), {name: outputs[name] for name in order}, positions, reached, nodes, alive)
 
 

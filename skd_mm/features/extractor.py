@@ -14,7 +14,7 @@ from skd_mm.utils.pytree import tree_map
 
 from .execution import Execution
 
-_INDEX = re.compile(r'^(?P<module>.*)\[(?P<index>-?\d+)\]$')
+_INDEXED = re.compile(r'^(?P<module>.*?)(?P<indices>(?:\[-?\d+\])+)$')
 
 
 def _unchanged(image: ImageSize) -> ImageSize:
@@ -24,6 +24,24 @@ def _unchanged(image: ImageSize) -> ImageSize:
 def copied(output: Any) -> Any:
     """Return a copy of an output, which later in-place operations do not change."""
     return tree_map(torch.clone, output)
+
+
+def with_feature(output: Any, indices: Sequence[int], feature: Tensor) -> Any:
+    """Return an output with another feature at an element.
+
+    Args:
+        output: The output of a module.
+        indices: Which element of it, and which element of that one; none for the output itself.
+        feature: What is there instead.
+
+    Returns:
+        The feature, or a copy of the nested output.
+    """
+    if not indices:
+        return feature
+    parts = list(output)
+    parts[indices[0]] = with_feature(parts[indices[0]], indices[1:], feature)
+    return type(output)(parts)
 
 
 class _Stop(Exception):
@@ -36,8 +54,9 @@ class FeatureExtractor:
     The model itself is not changed: it is not copied, not re-registered, and keeps no reference to the features.
 
     A name is the path of a submodule (``backbone.layer1``), followed by an index if the module returns a tuple
-    (``backbone[2]``). ``<backbone>.stem`` is an alias for backbones with a conv1–norm–ReLU stem that is not a module
-    of its own: the output of that ReLU, before pooling.
+    (``backbone[2]``), or by several if it returns nested tuples or lists (``bbox_head[0][2]``). ``<backbone>.stem`` is
+    an alias for backbones with a conv1–norm–ReLU stem that is not a module of its own: the output of that ReLU, before
+    pooling.
 
     Args:
         model: Any model of mmsegmentation or mmpretrain.
@@ -70,7 +89,7 @@ class FeatureExtractor:
         found.copied = set(self.copied)
         return found
 
-    def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, int | None]:
+    def module_path(self, name: str, others: Sequence[str] = ()) -> tuple[str, tuple[int, ...]]:
         """Find the module of a name.
 
         Args:
@@ -78,18 +97,19 @@ class FeatureExtractor:
             others: Other names that could have been meant, for the message.
 
         Returns:
-            The path of the module, and the index into its output or None.
+            The path of the module, and the indices into its output; none for the output itself.
 
         Raises:
             KeyError: The model has no such module.
         """
-        match = _INDEX.match(name)
-        path, index = (match['module'], int(match['index'])) if match else (name, None)
+        match = _INDEXED.match(name)
+        path, found = (match['module'], match['indices'][1:-1].split('][')) if match else (name, [])
+        indices = tuple(int(index) for index in found)
         if self._has(path):
-            return path, index
+            return path, indices
         parent, _, leaf = path.rpartition('.')
         if leaf == 'stem' and all(self._has(f'{parent}.{part}' if parent else part) for part in ('conv1', 'relu')):
-            return f'{parent}.relu' if parent else 'relu', index
+            return f'{parent}.relu' if parent else 'relu', indices
         choices = [*others, *(choice for choice, _ in self.model.named_modules() if choice)]
         raise KeyError(f'the {self.role} ({type(self.model).__name__}) has no module {name!r}'
                        f'{did_you_mean(path, choices, count=5)}')
@@ -149,13 +169,13 @@ class FeatureExtractor:
                                'around it')
         return result, features
 
-    def pick(self, name: str, output: Any, index: int | None) -> Tensor:
+    def pick(self, name: str, output: Any, indices: Sequence[int]) -> Tensor:
         """Return the feature of a name from the output of its module.
 
         Args:
             name: The name, for messages.
             output: The module's output.
-            index: Which element of it; None for the output itself.
+            indices: Which element of it, and which element of that one; none for the output itself.
 
         Returns:
             The feature.
@@ -164,18 +184,17 @@ class FeatureExtractor:
             KeyError: The output has no such element, or is not a tensor.
         """
         where = f'the output of {name!r} in the {self.role} ({type(self.model).__name__})'
-        if index is None:
-            if isinstance(output, Tensor):
-                return output
-            raise KeyError(f'{where} is a {type(output).__name__}, not a tensor'
-                           + (f"; choose one of its {len(output)} elements, like '{name}[-1]'"
-                              if isinstance(output, list | tuple) else ''))
-        if not isinstance(output, list | tuple) or not -len(output) <= index < len(output):
-            raise KeyError(f'{where} has no element {index}: it is a {type(output).__name__}'
-                           + (f' of {len(output)}' if isinstance(output, list | tuple) else ', without an index'))
-        if not isinstance(output[index], Tensor):
-            raise KeyError(f'{where} is a {type(output[index]).__name__}, not a tensor')
-        return output[index]
+        for index in indices:
+            is_sequence = isinstance(output, list | tuple)
+            if not is_sequence or not -len(output) <= index < len(output):
+                raise KeyError(f'{where} has no element {index}: it is a {type(output).__name__}'
+                               + (f' of {len(output)}' if is_sequence else ', without an index'))
+            output = output[index]
+        if isinstance(output, Tensor):
+            return output
+        raise KeyError(f'{where} is a {type(output).__name__}, not a tensor'
+                       + (f"; choose one of its {len(output)} elements, like '{name}[-1]'"
+                          if isinstance(output, list | tuple) else ''))
 
     @contextmanager
     def _watching(self, capture: Collection[str], features: dict[str, Tensor], record: dict[str, Any],
@@ -196,9 +215,9 @@ class FeatureExtractor:
 
             return hook
 
-        def capturer(name: str, index: int | None) -> Callable:
+        def capturer(name: str, indices: Sequence[int]) -> Callable:
             def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                feature = self.pick(name, output, index)
+                feature = self.pick(name, output, indices)
                 if name in self.copied:
                     feature = feature.clone()
                 features[name] = feature
@@ -210,8 +229,8 @@ class FeatureExtractor:
         # Outputs are recorded before a capture at the same module stops the forward pass.
         handles = [self.model.get_submodule(path).register_forward_hook(recorder(path)) for path in record]
         for name in capture:
-            path, index = self.module_path(name)
-            handles.append(self.model.get_submodule(path).register_forward_hook(capturer(name, index)))
+            path, indices = self.module_path(name)
+            handles.append(self.model.get_submodule(path).register_forward_hook(capturer(name, indices)))
         try:
             yield
         finally:
@@ -225,21 +244,16 @@ class FeatureExtractor:
     @contextmanager
     def _replacing(self, functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
 
-        def replacer(name: str, index: int | None) -> Callable:
+        def replacer(name: str, indices: Sequence[int]) -> Callable:
             def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
-                feature = functions[name](self.pick(name, output, index))
-                if index is None:
-                    return feature
-                changed = list(output)
-                changed[index] = feature
-                return type(output)(changed)
+                return with_feature(output, indices, functions[name](self.pick(name, output, indices)))
 
             return hook
 
         handles = []
         for name in functions:
-            path, index = self.module_path(name)
-            handles.append(self.model.get_submodule(path).register_forward_hook(replacer(name, index)))
+            path, indices = self.module_path(name)
+            handles.append(self.model.get_submodule(path).register_forward_hook(replacer(name, indices)))
         try:
             yield
         finally:
@@ -250,8 +264,8 @@ class FeatureExtractor:
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
         forwards: list[tuple[nn.Module, Callable]] = []
         for name, value in outputs.items():
-            path, index = (name, None) if self._has(name) else self.module_path(name)
-            if index is not None:
+            path, indices = (name, None) if self._has(name) else self.module_path(name)
+            if indices:
                 raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
             forwards.append((self.model.get_submodule(path), lambda *args, value=value, **kwargs: value))
         with self._shadowing(forwards):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .extractor import FeatureExtractor
+from .extractor import FeatureExtractor, with_feature
 from .placeholders import placeholder
 from .stages import split_stages
 
@@ -97,13 +97,8 @@ def replayed_outputs(network: FeatureExtractor, entries: Sequence[StageEntry], g
     outputs: dict[str, Any] = {}
     for entry, feature in zip(entries, given, strict=False):
         outputs.update({path: recorded[path] for path in entry.modules})
-        path, index = network.module_path(entry.end)
-        if index is None:
-            outputs[path] = feature
-        else:
-            parts = list(recorded[path])
-            parts[index] = feature
-            outputs[path] = type(recorded[path])(parts)
+        path, indices = network.module_path(entry.end)
+        outputs[path] = with_feature(recorded.get(path), indices, feature)
     return outputs
 
 

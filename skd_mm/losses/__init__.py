@@ -7,6 +7,7 @@ from .bpkd import BPKDLoss
 from .cirkd import CIRKDLoss, CIRKDMemoryLoss
 from .contrastive import CRDLoss
 from .cwd import CWDLoss
+from .dense_scores import SigmoidKDLoss
 from .dist import DISTLoss
 from .factor import FTLoss
 from .fsp import FSPLoss
@@ -43,6 +44,7 @@ __all__ = [
     'RelationalLoss',
     'SKDSPairwiseLoss',
     'SPLoss',
+    'SigmoidKDLoss',
     'SpotLoss',
     'VIDLoss',
 ]

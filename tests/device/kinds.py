@@ -103,6 +103,7 @@ KINDS = {
         at(SPOTS[0], 'SKDSPairwiseLoss', name='pairs'), at(SPOTS[1], 'PKDLoss'), at(HEAD, 'CWDLoss'),
         dict(student=SPOTS[2], loss=dict(type='IFVDLoss', num_classes=CLASSES))]),
     'generated features': simultaneous([at(SPOTS[2], 'MSELoss', connector=dict(type='MaskedGenerator'))]),
+    'sigmoid scores': simultaneous([at(HEAD, 'SigmoidKDLoss')]),
     'boundaries': simultaneous([at(HEAD, 'BPKDLoss')]),
     'correlations of predictions': simultaneous([at(HEAD, 'DISTLoss')]),
     'decoupled logits': simultaneous([at(HEAD, 'DKDLoss')]),

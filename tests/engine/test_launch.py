@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from skd_mm.engine.launch import check_run, set_resume
+from skd_mm.engine.launch import build_runner, check_run, set_resume
 from tests.helpers import config
 
 
@@ -74,3 +74,11 @@ def test_a_check_leaves_the_log_files_of_others_open(tmp_path, fails):
     checked = MMLogger.get_current_instance()  # MMEngine's models write to its files, which are gone
     assert checked is not other
     assert not any(isinstance(handler, logging.FileHandler) for handler in checked.handlers)
+
+
+def test_the_config_is_formatted_once(tmp_path, monkeypatch):
+    texts = []
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: texts.append(repr(self._cfg_dict)) or texts[-1]))
+    runner = build_runner(config(tmp_path))
+    runner.call_hook('before_run')
+    assert len(texts) == 1 and runner.cfg.pretty_text == texts[0]

@@ -1,4 +1,4 @@
-"""Auxiliary heads, which mmsegmentation's models call for their losses alone."""
+"""Heads whose hooks the models' own code does not run, and auxiliary heads, which the losses alone call."""
 
 import copy
 
@@ -28,6 +28,18 @@ def spots(name=AUX):
 def logits_of(model, inputs, head=None):
     features = model.extract_feat(inputs)
     return (head or model.auxiliary_head).forward(features)
+
+
+def test_the_head_is_called_once_as_a_module():
+    distiller = build_distiller()
+    inputs, head = batch()[0], distiller.student.decode_head
+    with calls(distiller.student) as count:
+        distiller.student(inputs, mode='tensor')
+        assert not count['decode_head']  # mmsegmentation calls its `forward`
+        outputs = [call_model(distiller.student, inputs, names=['decode_head']) for _ in range(2)]
+    assert count['decode_head'] == 2 and count['decode_head.conv_seg'] == 3
+    torch.testing.assert_close(*outputs)
+    assert 'forward' not in vars(head) and not head._forward_pre_hooks
 
 
 @pytest.mark.parametrize('task', [0, 1])

@@ -86,6 +86,24 @@ def test_an_element_of_a_tuple(chain):
     assert torch.equal(features['c[-2]'], chain.c.part(entry))
 
 
+class Nested(nn.Module):
+
+    def forward(self, x):
+        return [x, x * 2], (x * 3, )
+
+
+def test_an_element_of_nested_sequences():
+    model = nn.Sequential(Nested())
+    names = ['0[0][1]', '0[-1][0]']
+    features = FeatureExtractor(model).run(lambda: model(X), names)[1]
+    assert [torch.equal(features[name], X * k) for name, k in zip(names, (2, 3), strict=True)] == [True, True]
+    for name, message in (('0[0]', r"'0\[0\]' .* is a list, not a tensor; choose .* like '0\[0\]\[-1\]'"),
+                          ('0[1][1]', 'has no element 1: it is a tuple of 1'),
+                          ('0[0][0][0]', 'has no element 0: it is a Tensor, without an index')):
+        with pytest.raises(KeyError, match=message):
+            FeatureExtractor(model).run(lambda: model(X), [name])
+
+
 @pytest.mark.parametrize('name', ['c[2]', 'c[-3]', 'a[0]'])
 def test_an_element_that_is_not_there_is_named(chain, name):
     # A tensor has an element 0 too: its first sample, which nobody means.
@@ -208,7 +226,7 @@ def test_the_stem_is_an_alias_where_there_is_no_such_module():
     holder.backbone = model
     holder.head = nn.Conv2d(1, 1, 1)
     view = FeatureExtractor(holder)
-    assert view.module_path('backbone.stem') == ('backbone.relu', None)
+    assert view.module_path('backbone.stem') == ('backbone.relu', ())
     image = torch.randn(1, 3, 32, 32)
     feature = view.run(lambda: model(image), capture=['backbone.stem'], stop=True)[1]['backbone.stem']
     assert torch.equal(feature, model.relu(model.norm1(model.conv1(image))))
@@ -222,7 +240,7 @@ def test_a_real_stem_goes_before_the_alias():
     model.backbone = nn.Sequential()
     for name in ('conv1', 'relu', 'stem'):
         model.backbone.add_module(name, nn.Identity())
-    assert FeatureExtractor(model).module_path('backbone.stem') == ('backbone.stem', None)
+    assert FeatureExtractor(model).module_path('backbone.stem') == ('backbone.stem', ())
 
 
 def test_a_view_changes_nothing_in_the_model():

@@ -10,6 +10,7 @@ from tests.detectors import CLASSES, detector_config, toy_scene, write_coco
 from tests.helpers import differing, last_checkpoint, load, log_lines, state, train, train_killed
 
 pytest.importorskip('mmdet', reason='mmdetection is not installed')
+LOGITS = dict(name='logits', student=[f'bbox_head[0][{i}]' for i in range(5)], loss=dict(type='SigmoidKDLoss'))
 
 
 def config(root, work_dir, schedule, **changes):
@@ -73,8 +74,12 @@ def test_a_cache_of_images_of_different_sizes_changes_nothing(tmp_path):
     weights = []
     for cache in (0, 1):
         cfg = config(tmp_path / 'data', tmp_path / str(cache), dict(
-            type='BackboneFirst', phase_epochs=2, cache=cache, overrides={'task_head': dict(iters=1)}))
+            type='BackboneFirst', phase_epochs=2, cache=cache, overrides={'task_head': dict(iters=1)},
+            head=dict(spots=dict(logits=1))))
+        cfg.model.spots = [dict(name='stage', backbone_stage='all'), LOGITS]
         train(cfg)
+        last = [line for line in log_lines(tmp_path / str(cache)) if 'loss' in line][-1]
+        assert {'loss_cls', 'spots.logits.loss'} <= last.keys()
         weights.append(last_checkpoint(tmp_path / str(cache))['state_dict'])
     assert not differing(*weights)
 

@@ -74,10 +74,11 @@ class ReferenceLoop:
         stops = side == 'teacher' or not self.active.task
         handles = []
         for name in names:
-            path, index = network.module_path(name)
+            path, indices = network.module_path(name)
 
-            def hook(module: nn.Module, inputs: Any, output: Any, name: str = name, index: int | None = index) -> None:
-                seen[name] = output if index is None else output[index]
+            def hook(module: nn.Module, inputs: Any, output: Any, name: str = name,
+                     indices: tuple[int, ...] = indices) -> None:
+                seen[name] = network.pick(name, output, indices)
                 if stops and len(seen) == len(names):
                     raise _Stop
 
