@@ -38,6 +38,7 @@ class Dataflow:
         parameters: The names of the parameters that each feature depends on.
         nodes: The nodes of autograd's graph that each feature depends on.
         alive: The names of the parameters that the output of the network or any feature depends on.
+        graph: The nodes of autograd's graph that the output of the network or any feature depends on.
     """
 
     calls: tuple[Call, ...]
@@ -46,6 +47,7 @@ class Dataflow:
     parameters: dict[str, frozenset[str]]
     nodes: dict[str, frozenset[Any]]
     alive: frozenset[str]
+    graph: frozenset[Any]
 
 
 def trace_dataflow(network: FeatureExtractor, call: Callable[[], Any], names: Collection[str]) -> Dataflow:
@@ -121,9 +123,11 @@ def _trace(network: FeatureExtractor, call: Callable[[], Any], names: Collection
                                'that is called, like the one around it')
         nodes = {name: _reached(found) for name, found in roots.items()}
         reached = {name: _parameters(found, parameters) for name, found in nodes.items()}
-        alive = _parameters(_reached(_nodes(result)), parameters).union(*reached.values())
+        graph = _reached(_nodes(result)).union(*nodes.values())
+        alive = _parameters(graph, parameters)
     order = sorted(outputs, key=lambda name: (positions[name], paths[name][1]))
-    return Dataflow(tuple(calls), {name: outputs[name] for name in order}, positions, reached, nodes, alive)
+    return Dataflow(tuple(calls), {name: outputs[name] for name in order}, positions, reached, nodes, alive,
+                    graph)
 
 
 def reached_parameters(model: nn.Module, output: Any) -> frozenset[str]:

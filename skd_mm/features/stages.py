@@ -139,10 +139,13 @@ class _Owners:
             node_stage.update(dict.fromkeys(self.flow.nodes[name], k))
         positions = [self.flow.positions[name] for name in self.ends]
         found: dict[str, list[int]] = {}
+        weighted = {path for path, module in self.model.named_modules() if module._parameters}
         for i, call in enumerate(self.flow.calls):
             executed = next((k for k, end in enumerate(positions) if i <= end), len(positions))
-            # What makes no node of its own (dropout in eval mode) goes with the order of execution.
-            made = [node_stage.get(node, len(self.ends)) for node in call.nodes]
+            # What makes no node of its own (dropout in eval mode) goes with the order of execution. So does a layer
+            # whose node is replaced by an in-place operation on a view (the ReLU after a linear layer in Swin V2).
+            made = [node_stage.get(node, len(self.ends)) for node in call.nodes
+                    if call.path not in weighted or node in self.flow.graph]
             found.setdefault(call.path, []).append(max([executed, *made[:1]]) if made else executed)
         return {path: sorted(stages) for path, stages in found.items()}
 

@@ -192,6 +192,13 @@ def test_of_the_modules_that_run_again_those_with_parameters_are_shared(shared, 
     assert stages[0].shared == expected
 
 
+def test_a_linear_layer_before_an_in_place_operation_runs_once():
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(inplace=True), nn.Linear(4, 4), nn.Linear(4, 2))
+    # The output of a linear layer for a map is a view.
+    stages, *_ = split_stages(FeatureExtractor(model.eval()), lambda: model(torch.zeros(1, 5, 5, 2)), ['2'])
+    assert stages[0].modules == ('0', '1', '2') and stages[0].shared == ()
+
+
 @pytest.mark.parametrize(('cuts', 'error', 'words'), [
     (['backbone.layer.1'], KeyError, "has no module 'backbone.layer.1'; did you mean 'backbone.layers.1'"),
     (['auxiliary_head'], RuntimeError, r"these modules were not: \['auxiliary_head'\]"),

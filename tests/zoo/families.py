@@ -74,6 +74,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 INPUT_SHAPES: dict[str, tuple[str, tuple[int, int, int]]] = {
+    'mmpretrain/eva02': ('images of another size change its buffers', (3, 336, 336)),
     'mmpretrain/lenet': ('it is built for digits', (1, 32, 32)),
     'mmdet/yolox': ('its first layer turns pixels into channels', (3, 64, 64)),
 }
