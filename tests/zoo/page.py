@@ -20,7 +20,7 @@ the stages that it finds. A stage ends where the backbone makes one of its outpu
 next; a backbone of one resolution, such as a vision transformer, is cut into four stages.
 
 ```bash
-python tests/zoo/sweep.py mmseg --json results.json       # or mmpretrain
+python tests/zoo/sweep.py mmseg --json results.json       # or mmpretrain, mmdet
 ```
 
 The command takes the smallest config of each family and distils the model from itself, with random weights and images.
