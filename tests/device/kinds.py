@@ -86,6 +86,9 @@ KINDS = {
     'progressive': dict(model=distiller([*SPOTS, LOGITS]),
                         schedule=dict(type='Progressive', phase_iters=2, logits='logits', fraction=[1 / 3, 1])),
     'few labels': dict(model=distiller([*SPOTS, LOGITS]), schedule=dict(type='FewLabels', phase_iters=2)),
+    'parallel stages': dict(
+        model=distiller([dict(student=spot, connector='auto', input_connector='auto') for spot in SPOTS], **WIDE),
+        schedule=dict(type='ParallelStages', phase_iters=2)),
     'reconstruction': dict(schedule=dict(type='StagewiseReconstruction', phase_iters=2)),
     'no teacher': dict(model=dict(type='skd_mm.Distiller', student=network()),
                        schedule=dict(type='NoTeacher', phase_iters=2)),
