@@ -27,8 +27,8 @@ The command takes the smallest config of each family and distils the model from 
 Large models are made narrower, since the sweep tests the structure; the lists below name them. Each run has two
 iterations of every phase of `Stagewise`, under DDP with `find_unused_parameters=False`, without and with a cache,
 which must give the same weights. Then the student is exported and run in the inference code of its own library. A
-second call with the same `--json` file resumes; `--again` repeats the families that failed. The tables have the
-families that have been run so far.
+second call with the same `--json` file resumes; `--again` repeats the families that failed. The tables have all
+families that need neither compiled operators nor downloads.
 """
 
 
