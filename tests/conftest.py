@@ -42,7 +42,7 @@ def plain_config_text():
 
 @pytest.fixture(autouse=True)
 def fresh_state():
-    """Every test starts from seed 0, and leaves nothing behind: it passes alone as it passes among others."""
+    """Every test starts from seed 0, and leaves no state: it passes alone as it passes among others."""
     torch.manual_seed(0)
     with restored_state():
         yield

@@ -94,7 +94,7 @@ def _active(distiller: Distiller, phase: Phase, shapes: Shapes) -> Iterator[str]
     for spot, weight in distiller.active.spots:
         loss = f'{type(spot.loss).__name__}{_times(weight)}'
         sides = _sides(spot, shapes) if isinstance(spot, Spot) else ''
-        forced = "; the student goes on with the teacher's feature" if spot in distiller.active.forced else ''
+        forced = "; the student continues with the teacher's feature" if spot in distiller.active.forced else ''
         yield f'{spot.name}: {sides}{loss}{forced}'
 
 

@@ -40,7 +40,7 @@ class ActivePhase:
         plan: The features and modules of both networks that are needed.
         routed: Whether the router decides which samples are distilled.
         multi_path: Whether the router is trained, by a second pass through both networks.
-        forced: The spots after which the student goes on with the teacher's feature.
+        forced: The spots after which the student continues with the teacher's feature.
         uncacheable: Why features cannot be cached in this phase; None if they can.
     """
 
@@ -130,7 +130,7 @@ class PhaseResolver:
             spots: Names of the active spots, with the weights of their losses (1 for a plain list).
             task: Weight of the student's own losses; 0 turns them off.
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
-            teacher_forcing: Names of active spots after which the student goes on with the teacher's feature.
+            teacher_forcing: Names of active spots after which the student continues with the teacher's feature.
 
         Returns:
             The active parts.
@@ -226,16 +226,19 @@ class PhaseResolver:
             spots.setdefault(spot.student, spot)
         for spot in spots.values():
             spot.check_forcing()
-            path = self.student.module_path(str(spot.student))[0]
-            own = self._stage_of(spot)
-            later = [part for stage in self.stages[own + 1:] for part in stage.paths if is_within(part, [path])]
-            if later:
-                raise ValueError(f'teacher_forcing: the feature at {spot.student!r} cannot be replaced for the modules '
-                                 f'after it: {path!r} contains {later[0]!r}, which belongs to a later stage. Name the '
-                                 'module at the end of the stage')
+            self._check_later_stages(spot)
         # Without the task, the student is stopped at its last active spot.
         last = -1 if task else max(self._stage_of(spot) for spot, _ in compared if isinstance(spot, Spot))
         return tuple(spot for spot in spots.values() if self._stage_of(spot) != last)
+
+    def _check_later_stages(self, spot: Spot) -> None:
+        path = self.student.module_path(str(spot.student))[0]
+        later = [part for stage in self.stages[self._stage_of(spot) + 1:] for part in stage.paths
+                 if is_within(part, [path])]
+        if later:
+            raise ValueError(f'teacher_forcing: the feature at {spot.student!r} cannot be replaced for the modules '
+                             f'after it: {path!r} contains {later[0]!r}, which belongs to a later stage. Name the '
+                             'module at the end of the stage')
 
     def _stage_of(self, spot: Spot) -> int:
         end = module_names(spot.student)[-1]

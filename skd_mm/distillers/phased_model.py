@@ -78,7 +78,7 @@ class PhasedModel(BaseModel):
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
             cache: Where to keep the teacher's features and the outputs of the student's frozen prefix until the next
                 call. The images must be the same each time they are read.
-            teacher_forcing: Names of active spots after which the student goes on with the teacher's feature.
+            teacher_forcing: Names of active spots after which the student continues with the teacher's feature.
 
         Raises:
             KeyError: A name does not exist; the closest ones are given.

@@ -56,7 +56,7 @@ class Spot(nn.Module):
             and the student is trained to deceive it, in phases in which ``<name>.discriminator`` is active
             (:mod:`skd_mm.distillers.discriminators`). None by default.
         input_connector: Config of a connector, or a list of them, that maps the teacher's feature, as its module
-            returns it, to the student's, for phases in which the student goes on with the teacher's feature
+            returns it, to the student's, for phases in which the student continues with the teacher's feature
             (``teacher_forcing``); it is trained there to predict the student's feature. ``'auto'`` chooses it. None
             (the default) is enough for features of one shape.
         weight: The loss's own weight (a method's β), times that which a phase gives the spot. Defaults to 1.

@@ -1,4 +1,4 @@
-"""The student goes on with the teacher's features instead of its own: all stages are trained at the same time.
+"""The student continues with the teacher's features instead of its own: all stages are trained at the same time.
 
 A stage then depends on no other stage, as in phases that train one stage each: the earlier stages of the student are
 replaced by those of the teacher. DNA (Li et al., arXiv 1911.13053, section 3.2) trains the blocks of candidates so.

@@ -264,7 +264,7 @@ class FeatureExtractor:
     def _replaying(self, outputs: Mapping[str, Any]) -> Iterator[None]:
         forwards: list[tuple[nn.Module, Callable]] = []
         for name, value in outputs.items():
-            path, indices = (name, None) if self._has(name) else self.module_path(name)
+            path, indices = (name, ()) if self._has(name) else self.module_path(name)
             if indices:
                 raise ValueError(f'{name!r}: one element of an output cannot be replayed by itself')
             forwards.append((self.model.get_submodule(path), lambda *args, value=value, **kwargs: value))

@@ -15,7 +15,7 @@ class ParallelStages(Stagewise):
     """All stages in one phase, each on the teacher's features as its inputs, then the task head.
 
     The first phase, named ``stages``, trains what :class:`Stagewise` trains one stage after the other: after each spot
-    the student goes on with the teacher's feature, so that no stage depends on the others, and a single pass over the
+    the student continues with the teacher's feature, so that no stage depends on the others, and a single pass over the
     data trains all of them. The later stages see their true inputs, the student's own features, only in validation and
     from the next phase on: a ``polish`` adapts them.
 

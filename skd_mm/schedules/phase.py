@@ -32,9 +32,9 @@ class Phase:
         optim_wrapper: Changes to the config's ``optim_wrapper``, merged into it like an inherited config.
         param_scheduler: Replaces the config's ``param_scheduler`` if not None. Its ``begin``, ``end`` and periods are
             counted from the phase's start.
-        teacher_forcing: Names of active spots after which the student goes on with the teacher's feature instead of its
-            own, so that the stages are trained at the same time and independently of each other. Validation runs the
-            student as it is. ``'all'`` for all of them. Defaults to none.
+        teacher_forcing: Names of active spots after which the student continues with the teacher's feature instead of
+            its own, so that the stages are trained at the same time and independently of each other. Validation runs
+            the student as it is. ``'all'`` for all of them. Defaults to none.
         handover: Checkpoint of the previous phase to start from: ``'best'`` by that phase's metric, or ``'last'``. The
             first phase starts from the initial weights.
         val_interval: Epochs between validations, or iterations if ``iters`` is set. None validates at the end of the

@@ -39,10 +39,10 @@ def test_each_phase_with_what_learns_from_what_and_from_where(cfg):
 def test_where_the_student_goes_on_with_the_teachers_feature(tmp_path):
     cfg = config(tmp_path, schedule=dict(type='ParallelStages', phase_epochs=1))
     first, second = plan(cfg).split('\n\n')[1:3]
-    lines = [line for line in first.split('\n') if "goes on with the teacher's feature" in line]
+    lines = [line for line in first.split('\n') if "continues with the teacher's feature" in line]
     forced = [line.split(': ')[0].split()[-1] for line in lines]
     assert forced == SPOTS[:2]  # nothing reads the last one
-    assert 'goes on' not in second
+    assert 'continues' not in second
 
 
 def test_the_numbers_are_those_of_the_costs(cfg):
