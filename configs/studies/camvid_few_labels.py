@@ -8,6 +8,7 @@ study = dict(
     equal_compute=dict(
         reference='few labels', methods=['no teacher', 'simultaneous', 'simultaneous, no labels']),
     teachers=[_base_.teacher],
+    options=_base_.fast,
     methods=[
         dict(name='no teacher', cfg=_base_.no_teacher, options={'schedule.val_interval': 20}),
         dict(name='simultaneous', cfg=_base_.simultaneous, options={'schedule.val_interval': 20}),

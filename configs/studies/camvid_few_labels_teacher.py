@@ -9,6 +9,7 @@ study = dict(
     baseline='no teacher',
     equal_compute=dict(reference='few labels', methods=['no teacher', 'simultaneous', 'simultaneous, no labels']),
     teachers=[dict(name='R34, 36 labels', cfg=small)],
+    options=_base_.fast,
     methods=[
         dict(name='no teacher', cfg=_base_.no_teacher, options={'schedule.val_interval': 20}),
         dict(

@@ -7,6 +7,7 @@ study = dict(
     baseline='simultaneous, no labels',
     equal_compute=dict(reference='few labels', methods=['no teacher', 'simultaneous', 'simultaneous, no labels']),
     teachers=[_base_.teacher],
+    options=_base_.fast,
     methods=[
         dict(name='no teacher', cfg=_base_.no_teacher, options={'schedule.val_interval': 40}),
         dict(name='simultaneous', cfg=_base_.simultaneous, options={'schedule.val_interval': 40}),

@@ -9,7 +9,7 @@ study = dict(
     split='test',
     baseline='pixel KD',
     equal_compute='pixel KD',
-    options={'schedule.val_interval': 5},
+    options={'schedule.val_interval': 5, **_base_.fast},
     methods=[
         dict(
             name='pixel KD',

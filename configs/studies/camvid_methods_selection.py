@@ -6,7 +6,7 @@ study = dict(
     seeds=[0],
     fractions=[1.0],
     split='val',
-    options={'schedule.val_interval': 5},
+    options={'schedule.val_interval': 5, **_base_.fast},
     methods=[
         dict(
             name=f'{name} × {factor}',

@@ -6,7 +6,7 @@ study = dict(
     fractions=[0.1],
     baseline='simultaneous',
     equal_compute=dict(reference='SKD + polish', methods=['no teacher', 'simultaneous', 'SKD']),
-    options={'schedule.val_interval': 10},
+    options={'schedule.val_interval': 10, **_base_.fast},
     teachers=[_base_.teacher],
     methods=[
         dict(name='no teacher', cfg=_base_.no_teacher),

@@ -7,7 +7,7 @@ study = dict(
     split='val',
     baseline='spots and logits',
     teachers=[_base_.teacher],
-    options={'schedule.cache': 2},
+    options={'schedule.cache': 2, **_base_.fast},
     methods=[
         dict(name='spots and logits', cfg=_base_.few_labels),
         dict(name='logits', cfg=_base_.few_labels, options={'schedule.polish.spots': []}),

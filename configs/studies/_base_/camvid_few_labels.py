@@ -4,6 +4,8 @@ no_teacher = 'configs/baselines/camvid/no-teacher_unet-r10-w25_1xb8-150e_camvid-
 simultaneous = 'configs/baselines/camvid/simultaneous_' + networks.format(150)
 simultaneous_unlabelled = 'configs/fewlabels/camvid/simultaneous-unlabelled_' + networks.format(39)
 few_labels = 'configs/fewlabels/camvid/few-labels_' + networks.format(7)
+# Half precision and channels last halve the time of a training on a CPU. The teacher is trained in single precision.
+fast = {'model.channels_last': True, 'optim_wrapper.type': 'skd_mm.AmpOptimWrapper'}
 study = dict(
     metric='mIoU',
     split='test',

@@ -17,6 +17,8 @@ methods = {  # name: config, the spot whose weight is selected, its published we
     'CIRKD': ('cirkd', 1, 1),
     'Af-DCD': ('af-dcd', 1, 1)
 }
+# Half precision and channels last halve the time of a training on a CPU. The teacher is trained in single precision.
+fast = {'model.channels_last': True, 'optim_wrapper.type': 'skd_mm.AmpOptimWrapper'}
 study = dict(
     metric='mIoU',
     data={

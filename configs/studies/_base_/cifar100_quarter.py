@@ -4,6 +4,7 @@ held_out = dict(split='train', indices=-2500, check_md5=False)
 study = dict(
     seeds=[0, 1, 2],
     metric='accuracy/top1',
+    options={'model.channels_last': True},
     data={
         'train_dataloader.dataset.check_md5': False,
         'train_dataloader.dataset.indices': 10000,
