@@ -1,7 +1,7 @@
 """The distiller: the wrapper model around teacher, student and spots."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from .phased_model import PhasedModel
 from .probing import example_shapes, first_that_fits, input_channels
 from .routed import Branch, multi_path
 from .samples import sample_keys
+from .spot import Reconstruction, Spot
 from .teacher_forcing import ForcedBatch
 from .terms import spot_inputs, task_losses
 from .training_loop import check_training_loop
@@ -192,11 +193,8 @@ class Distiller(PhasedModel):
             gates = self.routing.draw(outputs)
             distilled = self.routing.router.distilled(gates)
             losses.update({f'router.keep.{name}': chosen.float().mean() for name, chosen in distilled.items()})
-        for spot, weight in active.spots:
-            value = spot(*spot_inputs(spot, outputs, data_samples), distilled.get(spot.name))
-            losses[f'spots.{spot.name}.loss'] = weight * value.mean()
-        if forcing is not None:
-            losses.update(forcing.losses())
+        losses.update(self._spot_losses(
+            lambda spot: spot(*spot_inputs(spot, outputs, data_samples), distilled.get(spot.name)), forcing))
         if cases is not None:
             cases += self._cases(outputs, data_samples)
         if gates is not None and active.multi_path:
@@ -217,13 +215,17 @@ class Distiller(PhasedModel):
             losses = task_losses(outputs.student, active.task)
         elif active.task:
             losses = no_task_loss(value for name, value in self.student.named_parameters() if name in active.parameters)
-        for spot, weight in active.spots:
-            value = compare_parts(spot, outputs, data_samples, labelled)
-            losses[f'spots.{spot.name}.loss'] = weight * value.mean()
-        if forcing is not None:
-            losses.update(forcing.losses())
+        losses.update(self._spot_losses(lambda spot: compare_parts(spot, outputs, data_samples, labelled), forcing))
         if cases is not None:
             cases += self._cases(outputs, data_samples)
+        return losses
+
+    def _spot_losses(self, compare: Callable[[Spot | Reconstruction], Tensor],
+                     forcing: ForcedBatch | None) -> dict[str, Tensor]:
+        """Return the losses at the active spots, times their weights, given a function for those of the samples."""
+        losses = {f'spots.{spot.name}.loss': weight * compare(spot).mean() for spot, weight in self.active.spots}
+        if forcing is not None:
+            losses.update(forcing.losses())
         return losses
 
     def _cases(self, outputs: PairOutputs, data_samples: Sequence[Any] | None) -> list[DiscriminatorInput]:

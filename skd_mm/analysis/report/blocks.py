@@ -72,7 +72,7 @@ class Gallery:
 
     Attributes:
         data: Values that JSON can hold, see
-            :meth:`~skd_mm.analysis.report.segmentation.Segmentations.gallery`.
+            :meth:`~skd_mm.analysis.report.predictions.Predictions.gallery`.
         methods: Names of the networks in their order.
         caption: Text above it.
     """

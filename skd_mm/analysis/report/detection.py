@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
 from .encoding import fit, jpeg_uri
 from .inference import Tested
+from .predictions import Predictions
 
 MIN_SCORE, MIN_IOU = 0.3, 0.5
 """Boxes with lower scores are left out; two boxes of a class with at least this IoU are the same object."""
@@ -47,23 +48,17 @@ class Boxes:
 
 
 @dataclass
-class Detections:
-    """Predictions of several networks on the same images.
+class Detections(Predictions):
+    """Boxes of several networks on the same images.
 
     Attributes:
-        tested: The first network, for its images.
         truth: The objects of each image.
         predicted: The boxes in each image, by the name of the method.
     """
 
-    tested: Tested
+    task: ClassVar[str] = 'detection'
     truth: list[Boxes] = field(default_factory=list)
     predicted: dict[str, list[Boxes]] = field(default_factory=dict)
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes."""
-        return list(self.tested.meta['classes'])
 
     def add(self, tested: Tested) -> None:
         """Predict with a network.
@@ -74,8 +69,7 @@ class Detections:
         Raises:
             ValueError: It has other classes or images than the first network, or its images have no boxes.
         """
-        if list(tested.meta['classes']) != self.classes or tested.indices != self.tested.indices:
-            raise ValueError('its classes or images differ from those of the first network')
+        self.check(tested)
         truth, predicted = [], []
         for index, sample in tested.predictions():
             size = sample.metainfo['ori_shape'][:2]
@@ -118,7 +112,7 @@ class Detections:
             The share of the boxes that another network does not have, in percent, as the mean over all pairs of
             networks; for a single network, the share of wrong boxes and missed objects.
         """
-        names = list(students) if len(students) > 1 else list(self.predicted)
+        names = self.compared(students)
         found = []
         for i, truth in enumerate(self.truth):
             sets = [self.predicted[name][i] for name in names]
@@ -127,33 +121,24 @@ class Detections:
             found.append(float(np.mean([100 - _f1(one, other) for one, other in combinations(sets, 2)])))
         return found
 
-    def gallery(self, students: Sequence[str], count: int) -> dict[str, Any]:
-        """Return pictures of the images on which networks differ most.
+    def names(self) -> list[str]:
+        """Return the names of the networks."""
+        return list(self.predicted)
 
-        Args:
-            students: Names of the networks that are compared, see :meth:`disagreement`.
-            count: Number of images.
+    def colours(self) -> list[tuple[int, ...]]:
+        """Return the colour of each class in BGR: that of the data set, or one of a colour wheel."""
+        known, count = self.tested.meta.get('palette') or [], len(self.classes)
+        wheel = np.array([[[180 * i // count, 220, 230] for i in range(count)]], np.uint8)
+        other = cv2.cvtColor(wheel, cv2.COLOR_HSV2BGR)[0].tolist()
+        return [tuple(known[i][::-1]) if i < len(known) else tuple(colour) for i, colour in enumerate(other)]
 
-        Returns:
-            Values that JSON can hold: ``legend`` and ``items``.
-        """
-        differ = self.disagreement(students)
-        order = sorted(range(len(differ)), key=lambda i: -differ[i])[:count]
-        colours = _colours(self.tested.meta)
-        items = []
-        for i in order:
-            index, truth = self.tested.indices[i], self.truth[i]
-            image = _sized(self.tested.image(index))
-            layers = {}
-            for name, predicted in self.predicted.items():
-                boxes = predicted[i]
-                layers[name] = dict(paint=_paint(image, boxes, colours), errors=_errors(image, boxes, truth),
-                                    score=round(_f1(boxes, truth), 1))
-            items.append(dict(name=self.tested.name(index), differ=round(differ[i], 1), layers=layers,
-                              image=jpeg_uri(image), truth=_paint(image, truth, colours)))
-        legend = [dict(name=name, colour='#{:02x}{:02x}{:02x}'.format(*colour[::-1]))
-                  for name, colour in zip(self.classes, colours, strict=True)]
-        return dict(kind='detection', legend=legend, items=items)
+    def pictures(self, i: int) -> dict[str, Any]:
+        """Return the pictures of one image as data URIs: ``image``, ``truth``, and ``layers`` by network."""
+        image, truth, colours = _sized(self.tested.image(self.tested.indices[i])), self.truth[i], self.colours()
+        layers = {name: dict(paint=_paint(image, boxes[i], colours), errors=_errors(image, boxes[i], truth),
+                             score=round(_f1(boxes[i], truth), 1))
+                  for name, boxes in self.predicted.items()}
+        return dict(image=jpeg_uri(image), truth=_paint(image, truth, colours), layers=layers)
 
 
 def _truth(info: Mapping[str, Any], size: Sequence[int]) -> Boxes:
@@ -183,14 +168,6 @@ def _f1(one: Boxes, other: Boxes) -> float:
     """Return the F1 score of two sets of boxes in percent; 100 if both are empty."""
     count = len(one.labels) + len(other.labels)
     return 200 * float((one.matches(other) >= 0).sum()) / count if count else 100.0
-
-
-def _colours(meta: Mapping[str, Any]) -> list[tuple[int, ...]]:
-    """Return the colour of each class in BGR: that of the data set, or one of a colour wheel."""
-    known = meta.get('palette') or []
-    wheel = np.array([[[180 * i // len(meta['classes']), 220, 230] for i in range(len(meta['classes']))]], np.uint8)
-    other = cv2.cvtColor(wheel, cv2.COLOR_HSV2BGR)[0].tolist()
-    return [tuple(known[i][::-1]) if i < len(known) else tuple(colour) for i, colour in enumerate(other)]
 
 
 def _sized(image: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Semantic segmentation in a report: IoU of classes and boundaries, and pictures of where networks differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from skd_mm.evaluation.boundary import BoundaryMetric
 
 from .encoding import fit, jpeg_uri, png_uri
 from .inference import Tested
+from .predictions import Predictions
 
 WRONG, IGNORED = (39, 39, 214, 235), (110, 110, 110, 150)
 SIDE = 480
@@ -37,23 +38,17 @@ class Scores:
 
 
 @dataclass
-class Segmentations:
-    """Predictions of several networks on the same images.
+class Segmentations(Predictions):
+    """Classes of the pixels that several networks predict on the same images.
 
     Attributes:
-        tested: The first network, for its images.
         truth: The true classes of each image, as a PNG file.
         scores: What each network predicts, by the name of its method.
     """
 
-    tested: Tested
+    task: ClassVar[str] = 'segmentation'
     truth: list[bytes] = field(default_factory=list)
     scores: dict[str, Scores] = field(default_factory=dict)
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes."""
-        return list(self.tested.meta['classes'])
 
     def add(self, tested: Tested) -> None:
         """Predict with a network.
@@ -64,9 +59,7 @@ class Segmentations:
         Raises:
             ValueError: It has other classes or images than the first network, or its samples have no labels.
         """
-        classes = tested.meta['classes']
-        if list(classes) != self.classes or tested.indices != self.tested.indices:
-            raise ValueError('its classes or images differ from those of the first network')
+        self.check(tested)
         metric = BoundaryMetric()
         metric.dataset_meta = tested.meta
         scores, areas, truth = Scores(np.empty(0), np.empty(0)), [], []
@@ -74,7 +67,7 @@ class Segmentations:
             if 'gt_sem_seg' not in sample:
                 raise ValueError('the test images have no labels')
             predicted, label = (sample.get(key).data.squeeze(0) for key in ('pred_sem_seg', 'gt_sem_seg'))
-            intersection, union = IoUMetric.intersect_and_union(predicted, label, len(classes), 255)[:2]
+            intersection, union = IoUMetric.intersect_and_union(predicted, label, len(self.classes), 255)[:2]
             areas.append(torch.stack([intersection, union]).numpy())
             scores.images.append(_mean(_ratio(areas[-1])))
             metric.process(None, [sample.to_dict()])
@@ -100,7 +93,7 @@ class Segmentations:
             The share of the labelled pixels at which they do not all predict the same class, in percent; for a single
             network, the share of its errors.
         """
-        names = list(students) if len(students) > 1 else list(self.scores)
+        names = self.compared(students)
         found = []
         for i, truth in enumerate(self.truth):
             label = _decode(truth)
@@ -112,40 +105,30 @@ class Segmentations:
             found.append(100 * float(differ[valid].mean()) if valid.any() else 0.0)
         return found
 
-    def gallery(self, students: Sequence[str], count: int) -> dict[str, Any]:
-        """Return pictures of the images on which networks differ most.
+    def names(self) -> list[str]:
+        """Return the names of the networks."""
+        return list(self.scores)
 
-        Args:
-            students: Names of the networks that are compared, see :meth:`disagreement`.
-            count: Number of images.
+    def colours(self) -> list[Sequence[int]]:
+        """Return the colour of each class in BGR, that of the data set."""
+        return [colour[::-1] for colour in self.tested.meta['palette']]
 
-        Returns:
-            Values that JSON can hold: ``legend`` and ``items``.
-        """
-        differ = self.disagreement(students)
-        order = sorted(range(len(differ)), key=lambda i: -differ[i])[:count]
-        palette = _palette(self.tested.meta)
-        items = []
-        for i in order:
-            index = self.tested.indices[i]
-            label = _decode(self.truth[i])
-            layers = {}
-            for name, scores in self.scores.items():
-                predicted = _decode(scores.labels[i])
-                layers[name] = dict(paint=_paint(predicted, palette), errors=_errors(predicted, label),
-                                    score=_rounded(scores.images[i]))
-            items.append(dict(name=self.tested.name(index), differ=round(differ[i], 2), layers=layers,
-                              image=jpeg_uri(fit(self.tested.image(index), SIDE)), truth=_paint(label, palette)))
-        legend = [dict(name=name, colour='#{:02x}{:02x}{:02x}'.format(*colour[2::-1].tolist()))
-                  for name, colour in zip(self.classes, palette, strict=False)]
-        return dict(kind='segmentation', legend=legend, items=items)
+    def pictures(self, i: int) -> dict[str, Any]:
+        """Return the pictures of one image as data URIs: ``image``, ``truth``, and ``layers`` by network."""
+        label, palette = _decode(self.truth[i]), _palette(self.colours())
+        layers = {}
+        for name, scores in self.scores.items():
+            predicted = _decode(scores.labels[i])
+            layers[name] = dict(paint=_paint(predicted, palette), errors=_errors(predicted, label),
+                                score=_rounded(scores.images[i]))
+        image = fit(self.tested.image(self.tested.indices[i]), SIDE)
+        return dict(image=jpeg_uri(image), truth=_paint(label, palette), layers=layers)
 
 
-def _palette(meta: Mapping[str, Any]) -> np.ndarray:
+def _palette(known: Sequence[Sequence[int]]) -> np.ndarray:
     """Return the colour of each label, ``[256, 4]`` in BGRA; ignored pixels are transparent."""
     colours = np.zeros((256, 4), np.uint8)
-    known = np.asarray(meta['palette'], np.uint8)
-    colours[:len(known), :3] = known[:, ::-1]
+    colours[:len(known), :3] = known
     colours[:len(known), 3] = 255
     return colours
 
