@@ -16,6 +16,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--keep', nargs='*', metavar='MODULE',
                         help='modules whose outputs keep all their channels; those of the spots of a distillation if '
                         'not given')
+    parser.add_argument('--min-channels', type=int, default=4, metavar='N',
+                        help='no layer gets fewer channels than this (default: 4)')
     parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
                         help='size of the images for which MACs are counted; 64 64 if not given')
     parser.add_argument('--name', help='name of the two files; that of the config and the share if not given')
@@ -38,7 +40,8 @@ def main() -> None:
     with exit_on_error('prune'):
         cfg = load_config(args.config, args.cfg_options)
         name = args.name or f'{Path(args.config).stem}_macs{100 * args.macs:g}'
-        done = prune_student(cfg, args.checkpoint, args.out_dir, name, args.macs, args.keep, args.shape)
+        done = prune_student(cfg, args.checkpoint, args.out_dir, name, args.macs, args.keep, args.shape,
+                             args.min_channels)
     print(f'{done.pruned.share:.1%} of the MACs, {len(done.pruned.widths)} layers are narrower')
     print(done.config, done.checkpoint, sep='\n')
 

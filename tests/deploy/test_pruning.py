@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
 
 from skd_mm.analysis.flops import network_cost
 from skd_mm.deploy.export import export_student
@@ -57,7 +58,7 @@ def classifier():
 def test_a_network_is_pruned_to_a_share_of_its_macs(cfg, macs):
     model = build(cfg)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    pruned = prune_network(model, SIZE, macs)
+    pruned = prune_network(model, SIZE, macs, min_channels=1)
     share = network_cost(pruned.model, SIZE).macs / network_cost(model, SIZE).macs
     assert 0.7 * macs < share <= macs
     assert pruned.share == pytest.approx(share, rel=1e-6)
@@ -69,6 +70,14 @@ def test_a_network_is_pruned_to_a_share_of_its_macs(cfg, macs):
     expected, found = (tree_leaves(one(images, mode='tensor'))[-1] for one in (pruned.model, rebuilt))
     assert torch.equal(found, expected)
     assert found.shape == tree_leaves(model(images, mode='tensor'))[-1].shape
+
+
+@pytest.mark.parametrize(('macs', 'min_channels'), [(0.03, 3), (0.1, 6)])
+def test_no_layer_gets_fewer_channels_than_the_least(macs, min_channels):
+    model = build(classifier())
+    pruned = prune_network(model, SIZE, macs, min_channels=min_channels)
+    channels = [module.out_channels for module in pruned.model.modules() if isinstance(module, nn.Conv2d)]
+    assert min(channels) == min_channels
 
 
 @pytest.mark.slow
@@ -87,14 +96,14 @@ def test_channels_with_small_weights_go_first():
         conv.weight[::2] *= 1e-3
         model.backbone.layer1[0].bn1.weight[::2] *= 1e-3
     strong = conv.weight[1::2].clone()
-    pruned = prune_network(model, SIZE, 0.5, UNET_SPOTS).model.backbone.layer1[0].conv1
+    pruned = prune_network(model, SIZE, 0.5, UNET_SPOTS, 1).model.backbone.layer1[0].conv1
     assert len(pruned.weight) <= len(strong)
     assert all(any(torch.equal(kept, one) for one in strong) for kept in pruned.weight)
 
 
 def test_kept_modules_keep_their_channels():
     model = build(unet(width=1 / 8))
-    pruned = prune_network(model, SIZE, 0.6, UNET_SPOTS)
+    pruned = prune_network(model, SIZE, 0.6, UNET_SPOTS, 1)
     shapes = []
     for one in (model, pruned.model):
         traced = FeatureExtractor(one).trace(lambda one=one: one(torch.zeros(1, *SIZE), mode='tensor'))
@@ -106,7 +115,7 @@ def test_kept_modules_keep_their_channels():
 
 @pytest.mark.slow
 def test_stages_of_a_pruned_student_are_compared_without_connectors():
-    pruned = prune_network(build(unet(width=1 / 8)), SIZE, 0.6, UNET_SPOTS)
+    pruned = prune_network(build(unet(width=1 / 8)), SIZE, 0.6, UNET_SPOTS, 1)
     student = dict(unet(width=1 / 8), transform=dict(type='ChannelWidths', widths=pruned.widths))
     distiller = build_distiller(student=student, teacher=unet(width=1 / 8), spots=UNET_SPOTS)
     distiller.activate(['backbone.layer2'], ['backbone.layer2'])
@@ -122,6 +131,8 @@ def test_what_cannot_be_pruned_is_refused_by_name():
     for cfg, macs, keep, words in cases:
         with pytest.raises(ValueError, match=words):
             prune_network(build(cfg), SIZE, macs, keep)
+    with pytest.raises(ValueError, match='min_channels=0 must be a positive integer'):
+        prune_network(build(unet()), SIZE, 0.5, min_channels=0)
     grouped = dict(classifier(), backbone=dict(type='mmpretrain.ResNeXt', depth=50, groups=2, width_per_group=4))
     with pytest.raises(ValueError, match=r"backbone ResNeXt cannot be pruned: .*conv2' has groups of channels"):
         prune_network(build(dict(grouped, head=dict(grouped['head'], in_channels=2048))), SIZE, 0.5)
@@ -153,7 +164,7 @@ def test_a_pruned_student_has_a_config_that_builds_it_and_recovers(tmp_path):
                     meta=dict(dataset_meta=dict(classes=['a', 'b', 'c']))), tmp_path / 'iter_1.pth')
     cfg = config(tmp_path / 'w', model=dict(type='skd_mm.Distiller', student=unet(), teacher=unet(),
                                             spots=[dict(student=UNET_SPOTS[0]), *UNET_SPOTS[1:]]))
-    done = prune_student(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'pruned', 'half', 0.6)
+    done = prune_student(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'pruned', 'half', 0.6, min_channels=1)
     written = Config.fromfile(done.config)
     assert written.model.type == 'skd_mm.TransformedNetwork' and written.model.network == 'mmseg.EncoderDecoder'
     assert written.custom_imports.imports == ['skd_mm']

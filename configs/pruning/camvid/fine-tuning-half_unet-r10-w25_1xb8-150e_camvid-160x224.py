@@ -5,12 +5,5 @@ model = dict(
     student=dict(
         cfg='configs/skd/camvid/skd_unet-r34-w25_unet-r10-w25_1xb8-150e_camvid-160x224.py',
         checkpoint='work_dirs/skd_unet-r34-w25_unet-r10-w25_1xb8-150e_camvid-160x224/best_mIoU_*.pth',
-        transform=dict(
-            type='PruneChannels',
-            macs=0.5,
-            keep=[
-                'backbone.stem', 'backbone.layer1', 'backbone.layer2', 'backbone.layer3', 'backbone.layer4',
-                'decode_head.blocks.0', 'decode_head.blocks.1', 'decode_head.blocks.2', 'decode_head.blocks.3',
-                'decode_head.blocks.4'
-            ])))
+        transform=dict(type='PruneChannels', macs=0.5)))
 schedule = dict(type='NoTeacher', phase_epochs=150, val_interval=50, fraction=0.1)

@@ -18,6 +18,8 @@ from .widths import Width, layer_widths
 
 SUPPORTED = ('ResNet', 'ResNet_CIFAR', 'WideResNet', 'CIFARVGG', 'CIFARMobileNetV2')
 """Names of the backbones that can be pruned, with all classes derived from them."""
+MIN_CHANNELS = 4
+"""Channels that a layer has at least after pruning. With fewer, small decoders lose what they have learned."""
 _STEPS = 10
 
 
@@ -36,7 +38,8 @@ class PrunedNetwork:
     share: float
 
 
-def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Sequence[str] = ()) -> PrunedNetwork:
+def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Sequence[str] = (),
+                  min_channels: int = MIN_CHANNELS) -> PrunedNetwork:
     """Remove channels until a network needs a given share of its MACs.
 
     The same share of the channels is removed from all layers, those with the smallest L2 norm first. Channels that
@@ -49,6 +52,7 @@ def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Seq
         macs: The share of the MACs to reach, in (0, 1).
         keep: Paths of modules whose outputs keep all their channels, such as the ends of the stages: they can then be
             compared with those of the network before without a connector.
+        min_channels: No layer gets fewer channels than this; those that have fewer stay as they are.
 
     Returns:
         The pruned network. Its share is at most ``macs``, and as near as whole channels allow.
@@ -59,20 +63,23 @@ def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Seq
     """
     require_packages(['torch_pruning'], 'pruning')
     check_share(macs)
+    check_min_channels(min_channels)
     check_supported(model)
     model = copy.deepcopy(model).eval()
     kept = _kept_layers(model, shape, keep)
     before = _macs(model, shape)
     low, high = 0.0, 1.0
-    best = _pruned(model, shape, high, kept)
+    best = _pruned(model, shape, high, kept, min_channels)
     share = _macs(best, shape) / before
     if share > macs:
-        raise ValueError(f'{macs:.0%} of the MACs cannot be reached: with a single channel in every layer that may be '
-                         f'pruned, the network needs {share:.1%}; '
-                         + (f'keep fewer modules than {list(keep)}' if keep else 'choose a larger share'))
+        advice = f'keep fewer modules than {list(keep)}' if keep else 'choose a larger share'
+        if min_channels > 1:
+            advice += ', or set a smaller min_channels'
+        raise ValueError(f'{macs:.0%} of the MACs cannot be reached: with min_channels={min_channels}, the network '
+                         f'needs at least {share:.1%}; {advice}')
     for _ in range(_STEPS):
         ratio = (low + high) / 2
-        pruned = _pruned(model, shape, ratio, kept)
+        pruned = _pruned(model, shape, ratio, kept, min_channels)
         found = _macs(pruned, shape) / before
         if found <= macs:
             high, best, share = ratio, pruned, found
@@ -86,6 +93,12 @@ def check_share(macs: float) -> None:
     """Refuse a share of the MACs that is not in (0, 1)."""
     if not 0 < macs < 1:
         raise ValueError(f'macs={macs!r} must be greater than 0 and less than 1')
+
+
+def check_min_channels(min_channels: int) -> None:
+    """Refuse a number of channels that is not a positive integer."""
+    if not isinstance(min_channels, int) or min_channels < 1:
+        raise ValueError(f'min_channels={min_channels!r} must be a positive integer')
 
 
 def check_supported(model: nn.Module) -> None:
@@ -180,12 +193,11 @@ def _last_layers(output: Tensor, made: dict[Any, str]) -> list[str]:
     return found
 
 
-def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence[str]) -> nn.Module:
+def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence[str], min_channels: int) -> nn.Module:
     import torch_pruning
 
     pruned = copy.deepcopy(model)
-    # A layer of which no channel would be left stays as it is.
-    ratios = {module: min(ratio, 1 - 1 / module.out_channels) for module in pruned.modules()
+    ratios = {module: min(ratio, max(0, 1 - min_channels / module.out_channels)) for module in pruned.modules()
               if isinstance(module, nn.Conv2d)}
     pruner = torch_pruning.pruner.BasePruner(
         pruned, torch.zeros(2, *shape), importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),

@@ -14,7 +14,7 @@ from skd_mm.distillers.transformed import exported_transforms, transformed_confi
 
 from ..export import checkpoint_meta, exported_config, student_config, write_student
 from ..quantisation import quantized_layers
-from .pruner import PrunedNetwork, prune_network
+from .pruner import MIN_CHANNELS, PrunedNetwork, prune_network
 
 
 class PrunedStudent(NamedTuple):
@@ -32,7 +32,8 @@ class PrunedStudent(NamedTuple):
 
 
 def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, macs: float,
-                  keep: Sequence[str] | None = None, size: Sequence[int] | None = None) -> PrunedStudent:
+                  keep: Sequence[str] | None = None, size: Sequence[int] | None = None,
+                  min_channels: int = MIN_CHANNELS) -> PrunedStudent:
     """Prune a trained network, and write it as a config and a checkpoint.
 
     The config builds the pruned network by itself: it has the widths of its layers.
@@ -45,6 +46,7 @@ def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, 
         macs: The share of the MACs to reach, in (0, 1).
         keep: Modules whose outputs keep all their channels; by default the student's modules of the spots.
         size: ``(H, W)`` of the images for which MACs are counted. Defaults to 64×64.
+        min_channels: No layer gets fewer channels than this; those that have fewer stay as they are.
 
     Returns:
         The files and the network.
@@ -61,7 +63,7 @@ def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, 
         raise ValueError('a quantised network cannot be pruned; prune it first, and quantise it then')
     load_weights(network, path, 'student')
     shape = (input_channels(network), *(size or (64, 64)))
-    pruned = prune_network(network, shape, macs, spot_modules(cfg) if keep is None else keep)
+    pruned = prune_network(network, shape, macs, spot_modules(cfg) if keep is None else keep, min_channels)
     widths = dict(type='ChannelWidths', widths=pruned.widths)
     alone.model = transformed_config(exported_transforms(alone.model, network), widths)
     weights = dict(meta=checkpoint_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),

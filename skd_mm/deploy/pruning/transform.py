@@ -10,7 +10,7 @@ from skd_mm.distillers.probing import input_channels
 from skd_mm.distillers.transformed import add_weight_adapter
 from skd_mm.registry import NETWORK_TRANSFORMS
 
-from .pruner import PrunedNetwork, check_share, prune_network
+from .pruner import MIN_CHANNELS, PrunedNetwork, check_min_channels, check_share, prune_network
 
 
 @NETWORK_TRANSFORMS.register_module()
@@ -26,6 +26,7 @@ class PruneChannels:
         macs: The share of the MACs to reach, in (0, 1).
         keep: Paths of modules whose outputs keep all their channels, such as those of the spots: they can then be
             compared with those of the network before without a connector. Defaults to none.
+        min_channels: No layer gets fewer channels than this; those that have fewer stay as they are. Defaults to 4.
         input_shape: ``(C, H, W)`` of the zeros on which the network is run, and for which MACs are counted. Defaults to
             64×64 with the channels of the first convolution.
 
@@ -38,10 +39,13 @@ class PruneChannels:
         ...                transform=dict(type='PruneChannels', macs=0.5))
     """
 
-    def __init__(self, macs: float, keep: Sequence[str] = (), input_shape: Sequence[int] | None = None) -> None:
+    def __init__(self, macs: float, keep: Sequence[str] = (), min_channels: int = MIN_CHANNELS,
+                 input_shape: Sequence[int] | None = None) -> None:
         check_share(macs)
+        check_min_channels(min_channels)
         self.macs = macs
         self.keep = tuple([keep] if isinstance(keep, str) else keep)
+        self.min_channels = min_channels
         self.input_shape = input_shape
 
     def __call__(self, model: nn.Module) -> nn.Module:
@@ -62,7 +66,8 @@ class PruneChannels:
         Returns:
             The pruned network.
         """
-        return prune_network(model, self.input_shape or (input_channels(model), 64, 64), self.macs, self.keep)
+        shape = self.input_shape or (input_channels(model), 64, 64)
+        return prune_network(model, shape, self.macs, self.keep, self.min_channels)
 
 
 class _Adapter:
