@@ -41,15 +41,17 @@ def test_the_phases_of_a_config(path):
         assert len(phases[0].teacher_forcing) == 10 and 'logits' in phases[-1].spots
     elif method.endswith('-unlabelled'):
         assert data == ['unlabelled'] and phases[0].task == 0 and sum(phases[0].spots.values()) == pytest.approx(1)
-    elif method == 'foundation':
+    elif method.startswith('foundation'):
         assert data == ['unlabelled', 'labelled'] and [phase.task for phase in phases] == [0, 1]
     else:
         assert set(data) == {'labelled'} and {phase.fraction for phase in phases} <= {0.1, 0.25}
 
 
 @pytest.mark.slow
-def test_a_foundation_model_teaches_the_backbone():
-    cfg = Config.fromfile(next(path for path in PATHS if path.stem.startswith('foundation')))
+@pytest.mark.parametrize(('method', 'spots'), [
+    ('foundation', ['dinov2']), ('foundation-qsd', ['dinov2']), ('foundation-relations', ['global', 'local'])])
+def test_a_foundation_model_teaches_the_backbone(method, spots):
+    cfg = Config.fromfile(next(path for path in PATHS if path.stem.startswith(f'{method}_')))
     cfg.model.teacher.checkpoint = None
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
@@ -63,7 +65,10 @@ def test_a_foundation_model_teaches_the_backbone():
         name for name in everything if name.startswith('student.backbone.')}
     # 96 x 128 pixels are 7 x 9 patches of 14.
     assert model.teacher_input(torch.zeros(1, 3, 96, 128)).shape[2:] == (98, 126)
-    assert torch.isfinite(model.loss(torch.randn(1, 3, 96, 128), None)['spots.dinov2.loss'])
+    losses = model.loss(torch.randn(2, 3, 96, 128), None)
+    assert list(features.spots) == spots
+    for spot in spots:
+        assert torch.isfinite(losses[f'spots.{spot}.loss']) and losses[f'spots.{spot}.loss'] > 0
 
 
 def test_readme_and_metafile_name_all():

@@ -6,11 +6,13 @@ from .generator import MaskedGenerator
 from .layout import ChannelsFirst, TokensToMap
 from .pooling import GlobalPool, PoolToSmaller
 from .projection import Conv1x1, Linear, Projector
+from .query_attention import QueryAttention
 from .regression import ConvReg
 from .resize import Resize
 from .variance import VarianceHead
 
 __all__ = [
     'ChannelsFirst', 'Conv1x1', 'ConvReg', 'Embed', 'GlobalPool', 'Linear', 'MaskedGenerator', 'Paraphraser',
-    'ParaphraserDecoder', 'PoolToSmaller', 'Projector', 'Resize', 'TokensToMap', 'Translator', 'VarianceHead'
+    'ParaphraserDecoder', 'PoolToSmaller', 'Projector', 'QueryAttention', 'Resize', 'TokensToMap', 'Translator',
+    'VarianceHead'
 ]

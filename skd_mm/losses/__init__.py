@@ -17,6 +17,7 @@ from .logits import DKDLoss, KDLoss
 from .nst import NSTLoss
 from .pairwise import SKDSPairwiseLoss
 from .pkd import PKDLoss
+from .queue import QueueKDLoss
 from .similarity import CCLoss, PKTLoss, RKDLoss, SPLoss
 from .vid import VIDLoss
 
@@ -40,6 +41,7 @@ __all__ = [
     'NSTLoss',
     'PKDLoss',
     'PKTLoss',
+    'QueueKDLoss',
     'RKDLoss',
     'RelationalLoss',
     'SKDSPairwiseLoss',

@@ -2,5 +2,6 @@
 
 from .class_queues import ClassQueues
 from .contrast import ContrastMemory
+from .vector_queue import VectorQueue
 
-__all__ = ['ClassQueues', 'ContrastMemory']
+__all__ = ['ClassQueues', 'ContrastMemory', 'VectorQueue']

@@ -17,6 +17,8 @@ CRD = dict(name='crd', student=SPOTS[2], loss=dict(type='CRDLoss'), connector=EM
 QUEUES = dict(name='queues', student=SPOTS[2], loss=dict(type='CIRKDMemoryLoss'), connector=dict(type='Projector'),
               memory=dict(type='ClassQueues', num_classes=CLASSES, dim=4, pixel_slots=64, region_slots=16,
                           pixel_keys=12, region_keys=6, pixels_per_image=4))
+GLOBAL = dict(name='global', student=SPOTS[2], loss=dict(type='QueueKDLoss'), teacher_connector=dict(type='GlobalPool'),
+              connector=[dict(type='Conv1x1'), dict(type='GlobalPool')], memory=dict(type='VectorQueue', slots=6))
 FACTOR = dict(name='ft', student=SPOTS[2], loss=dict(type='FTLoss'), connector=dict(type='Translator'),
               teacher_connector=dict(type='Paraphraser'), teacher_decoder=dict(type='ParaphraserDecoder'))
 WIDE = dict(student=network(), teacher=network(widths=[4, 5, 6]))
@@ -105,6 +107,8 @@ KINDS = {
     'segmentation': simultaneous([
         at(SPOTS[0], 'SKDSPairwiseLoss', name='pairs'), at(SPOTS[1], 'PKDLoss'), at(HEAD, 'CWDLoss'),
         dict(student=SPOTS[2], loss=dict(type='IFVDLoss', num_classes=CLASSES))]),
+    'queue of vectors': simultaneous([GLOBAL, dict(student=SPOTS[2], loss=dict(type='CIRKDLoss', pairs='self'))]),
+    'retrieved features': simultaneous([at(SPOTS[2], 'MSELoss', connector=dict(type='QueryAttention'))]),
     'generated features': simultaneous([at(SPOTS[2], 'MSELoss', connector=dict(type='MaskedGenerator'))]),
     'sigmoid scores': simultaneous([at(HEAD, 'SigmoidKDLoss')]),
     'boundaries': simultaneous([at(HEAD, 'BPKDLoss')]),
@@ -130,6 +134,7 @@ KINDS = {
        for gate in ('policy', 'random', 'always', 'never', 'anti')},
     'router of a memory': simultaneous([CRD, LOGITS], router=dict(gate='random')),
     'router of queues': simultaneous([QUEUES, LOGITS], router=dict(gate='random')),
+    'router of a queue': simultaneous([GLOBAL, LOGITS], router=dict(gate='random')),
     'router of a classifier': classification([at(SPOTS[1], 'SPLoss'), CRD, dict(LOGITS, student='head.fc')],
                                              router=dict(gate='policy')),
     # Teachers

@@ -11,8 +11,8 @@ def test_every_loss_is_named_as_in_the_registry():
     names = [name for name in skd_mm.losses.__all__ if name not in ('Feature', 'RelationalLoss', 'SpotLoss')]
     assert set(names) == {'ATLoss', 'AfDCDLoss', 'BPKDLoss', 'CCLoss', 'CIRKDLoss', 'CIRKDMemoryLoss', 'CRDLoss',
                           'CWDLoss', 'DISTLoss', 'DKDLoss', 'FSPLoss', 'FTLoss', 'IFVDLoss', 'KDLoss', 'MSELoss',
-                          'NSTLoss', 'PKDLoss', 'PKTLoss', 'RKDLoss', 'SKDSPairwiseLoss', 'SPLoss', 'SigmoidKDLoss',
-                          'VIDLoss'}
+                          'NSTLoss', 'PKDLoss', 'PKTLoss', 'QueueKDLoss', 'RKDLoss', 'SKDSPairwiseLoss', 'SPLoss',
+                          'SigmoidKDLoss', 'VIDLoss'}
     for name in names:
         loss = build(LOSSES, dict(type=name))
         assert isinstance(loss, SpotLoss)

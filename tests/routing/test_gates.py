@@ -18,6 +18,8 @@ LOSSES = {
     'FTLoss': dict(connector=dict(type='Translator'), teacher_connector=dict(type='Paraphraser')),
     'CRDLoss': dict(connector=EMBED, teacher_connector=EMBED,
                     memory=dict(type='ContrastMemory', num_samples=30, negatives=5)),
+    'QueueKDLoss': dict(connector=[dict(type='Conv1x1'), dict(type='GlobalPool')],
+                        teacher_connector=dict(type='GlobalPool'), memory=dict(type='VectorQueue', slots=8)),
 }
 SELECTED = torch.tensor([True, False, True, True, False, True])
 
