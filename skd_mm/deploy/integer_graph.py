@@ -1,6 +1,6 @@
 """Quantised students whose additions, concatenations and poolings work on integers, too."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,38 +97,57 @@ def without_ranges(model: Any) -> Ranges:
 
     graph = model.graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    quantized = {node.output[0]: node for node in graph.node if node.op_type == 'QuantizeLinear'}
+    quantized = {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'QuantizeLinear'}
     overrides: dict[str, list[dict[str, Any]]] = {}
-    renamed: dict[str, str] = {}
+    sources: dict[str, str] = {}  # of each dequantised activation, the tensor that was quantised
     weights: dict[str, np.ndarray] = {}
     for node in graph.node:
         if node.op_type != 'DequantizeLinear':
             continue
-        step, zero_point = (arrays[name] for name in node.input[1:3])
-        if node.input[0] in quantized:
-            source = quantized[node.input[0]].input[0]
-            source = renamed[node.output[0]] = renamed.get(source, source)
-            known = overrides.get(source)
-            if known is None or step > known[0]['scale']:
-                overrides[source] = [dict(scale=step, zero_point=zero_point)]
-        else:
-            integers = arrays[node.input[0]].astype(np.float32)
-            weights[node.output[0]] = integers * step.reshape(-1, *[1] * (integers.ndim - 1))
-            overrides[node.output[0]] = [dict(scale=one, zero_point=np.zeros((), np.int8)) for one in step]
-            overrides[node.output[0]][0]['axis'] = 0
+        name, (step, zero_point) = node.output[0], (arrays[name] for name in node.input[1:3])
+        source = quantized.get(node.input[0])
+        if source is None:
+            weights[name] = _scaled(arrays[node.input[0]], step)
+            overrides[name] = _weight_ranges(step)
+            continue
+        source = sources[name] = sources.get(source, source)
+        if source not in overrides or step > overrides[source][0]['scale']:
+            overrides[source] = [dict(scale=step, zero_point=zero_point)]
+    _remove_pairs(graph, sources)
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
+    _remove_unused(graph)
+    outputs = {value.name for value in graph.output}
+    return Ranges(overrides, [node.name for node in graph.node if outputs & set(node.output)])
+
+
+def _scaled(integers: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Return weights in float, given a step size per output channel."""
+    return integers.astype(np.float32) * step.reshape(-1, *[1] * (integers.ndim - 1))
+
+
+def _weight_ranges(step: np.ndarray) -> list[dict[str, Any]]:
+    """Return the ranges of weights per output channel as onnxruntime's quantiser takes them."""
+    ranges: list[dict[str, Any]] = [dict(scale=one, zero_point=np.zeros((), np.int8)) for one in step]
+    ranges[0]['axis'] = 0
+    return ranges
+
+
+def _remove_pairs(graph: Any, sources: Mapping[str, str]) -> None:
+    """Remove QuantizeLinear and DequantizeLinear; the others read what was quantised."""
     kept = [node for node in graph.node if node.op_type not in ('QuantizeLinear', 'DequantizeLinear')]
     for node in kept:
         for i, name in enumerate(node.input):
-            node.input[i] = renamed.get(name, name)
+            node.input[i] = sources.get(name, name)
     del graph.node[:]
     graph.node.extend(kept)
-    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
-    used = {name for node in kept for name in node.input}
-    left = [tensor for tensor in graph.initializer if tensor.name in used]
+
+
+def _remove_unused(graph: Any) -> None:
+    """Remove the initializers that no node reads."""
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
-    graph.initializer.extend(left)
-    outputs = {value.name for value in graph.output}
-    return Ranges(overrides, [node.name for node in kept if outputs & set(node.output)])
+    graph.initializer.extend(kept)
 
 
 def _readers(graph: Any) -> dict[str, list[Any]]:
