@@ -42,9 +42,7 @@ def _check_spot(cfg: Any, path: str) -> Iterator[str]:
     yield from unknown_keys(cfg, KEYS, path, 'a spot')
     if not isinstance(cfg.get('name', ''), str):
         yield f'{path}.name must be a string, not {cfg["name"]!r}'
-    for side in ('student', 'teacher'):
-        if not _names_modules(cfg.get(side, '')):
-            yield f'{path}.{side} must be the name of a module, or a list of names, not {cfg[side]!r}'
+    yield from _check_place(cfg, path)
     for key, registry in _COMPONENTS.items():
         is_auto = registry is CONNECTORS and cfg.get(key) == 'auto'
         if not is_auto:
@@ -60,6 +58,15 @@ def _check_spot(cfg: Any, path: str) -> Iterator[str]:
         if isinstance(loss, Mapping):
             loss = {key: value for key, value in loss.items() if key not in ('name', 'weight')}
         yield from _check_loss(loss, f'{path}.loss[{i}]')
+
+
+def _check_place(cfg: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Check where a spot is."""
+    for side in ('student', 'teacher'):
+        if not _names_modules(cfg.get(side, '')):
+            yield f'{path}.{side} must be the name of a module, or a list of names, not {cfg[side]!r}'
+    if cfg.get('head_feature', True) is not True:
+        yield f'{path}.head_feature must be True, not {cfg["head_feature"]!r}'
 
 
 def _names_modules(value: Any) -> bool:

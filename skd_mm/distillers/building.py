@@ -21,7 +21,7 @@ from skd_mm.tasks import task_of
 from .discriminators import Adversary, build_adversary
 from .inputs import TeacherInput, input_size
 from .networks import build_network, load_weights
-from .probing import features_at, image_sizes, pooled_feature, split_at, stage_entries, stage_pairs
+from .probing import features_at, head_features, image_sizes, pooled_feature, split_at, stage_entries, stage_pairs
 from .routed import Routing
 from .spot import Reconstruction, Setting, Spot, module_names, select_features
 from .spot_configs import spot_configs
@@ -104,9 +104,10 @@ def build_spots(cfgs: str | Sequence[str | Mapping[str, Any]], student: FeatureE
         ValueError: Two spots have one name, or features cannot be compared.
     """
     pairs = functools.cache(lambda: stage_pairs(student, teacher, shape, *own_stages))
+    heads = functools.cache(lambda: head_features(student, teacher, shape))
     if cfgs == 'backbone':
         cfgs = [dict(student=one, teacher=other, connector='auto') for one, other in pairs()]
-    full = [cfg for spot in cfgs for cfg in spot_configs(spot, pairs)]
+    full = [cfg for spot in cfgs for cfg in spot_configs(spot, pairs, heads)]
     called = [cfg['name'] for cfg in full]
     if len(set(called)) < len(called):
         twice = sorted({name for name in called if called.count(name) > 1})

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +18,7 @@ from skd_mm.features import (
     backbone_stages,
     call_model,
     find_stage_entries,
+    head_feature,
     match_stages,
     side_effect_free,
     split_stages,
@@ -233,6 +235,27 @@ def stage_pairs(student: FeatureExtractor, teacher: FeatureExtractor | None, sha
     if alone:
         print_log(f'model.spots: these stages have no counterpart: {alone}', logger='current', level=logging.WARNING)
     return pairs
+
+
+def head_features(student: FeatureExtractor, teacher: FeatureExtractor | None, shape: Sequence[int]) -> tuple[str, str]:
+    """Return the names of the last features of both heads.
+
+    Args:
+        student: The student.
+        teacher: The teacher, if there is one; else the student's name is returned twice.
+        shape: ``(C, H, W)`` of an image.
+
+    Returns:
+        The student's and the teacher's.
+
+    Raises:
+        ValueError: One of the heads has none, see :func:`skd_mm.features.head_feature`.
+    """
+    names = []
+    for network in (student, teacher or student):
+        classifier = task_of(network.model).classifier(network.model)
+        names.append(probe(network, shape, partial(head_feature, network, classifier)))
+    return names[0], names[1]
 
 
 def pooled_feature(network: FeatureExtractor, shape: Sequence[int]) -> str:

@@ -9,23 +9,29 @@ from skd_mm.utils import did_you_mean
 from .spot import module_names
 
 KEYS = ('name', 'student', 'teacher', 'connector', 'teacher_connector', 'loss', 'memory', 'teacher_decoder',
-        'discriminator', 'input_connector', 'weight', 'backbone_stage')
+        'discriminator', 'input_connector', 'weight', 'backbone_stage', 'head_feature')
+_PLACES = ('backbone_stage', 'head_feature')
 
 
 def spot_configs(cfg: str | Mapping[str, Any],
-                 pairs: Callable[[], Sequence[tuple[str, str]]] = tuple) -> list[dict[str, Any]]:
+                 pairs: Callable[[], Sequence[tuple[str, str]]] = tuple,
+                 heads: Callable[[], tuple[str, str]] | None = None) -> list[dict[str, Any]]:
     """Complete the config of a spot.
 
     Args:
         cfg: A module name, which is then the same on both sides, or a dict with the arguments of :class:`Spot`.
             Instead of module names it may have ``backbone_stage``: the number of a stage of both backbones, from 1 (or
             from -1 backwards), a list of them for a loss that needs several, ``'all'`` for one spot per stage, or
-            ``'consecutive'`` for one spot per pair of consecutive stages. ``loss`` may be a list of configs, each with
+            ``'consecutive'`` for one spot per pair of consecutive stages; or ``head_feature=True`` for the last feature
+            of both heads, before the classifier and its dropout. ``loss`` may be a list of configs, each with
             an optional ``weight`` and ``name``: that makes one spot per loss at the same modules, named
             ``<spot>.<name>``, where the name of a loss is its type by default. Without any connector, a module name
-            alone and ``backbone_stage`` get ``connector='auto'``, if the loss needs features of one shape.
+            alone, ``backbone_stage`` and ``head_feature`` get ``connector='auto'``, if the loss needs features of one
+            shape.
         pairs: Returns the names of the modules at the ends of the stages, of the student and of the teacher; called
             only if a stage is named.
+        heads: Returns the names of the last feature of the student's head and of the teacher's; called only for
+            ``head_feature``.
 
     Returns:
         For each spot a dict with ``name``, ``student``, ``teacher``, ``loss``, the connectors and any other key.
@@ -37,9 +43,8 @@ def spot_configs(cfg: str | Mapping[str, Any],
     for key in full:
         if key not in KEYS:
             raise ValueError(f'model.spots: {key!r} is no key of a spot{did_you_mean(key, KEYS)} (there are {KEYS})')
-    if isinstance(cfg, str) or 'backbone_stage' in full:
-        stages = _stage_configs(full, pairs()) if 'backbone_stage' in full else [full]
-        spots = [spot for stage in stages for spot in spot_configs(stage, pairs)]
+    if isinstance(cfg, str) or any(key in full for key in _PLACES):
+        spots = [spot for one in _with_modules(full, pairs, heads) for spot in spot_configs(one)]
         if not {'connector', 'teacher_connector'} & full.keys():
             spots = [dict(spot, connector=_default_connector(spot)) for spot in spots]
         return spots
@@ -55,6 +60,27 @@ def spot_configs(cfg: str | Mapping[str, Any],
     if isinstance(full['loss'], list | tuple):
         return _loss_configs(full)
     return [full]
+
+
+def _with_modules(cfg: dict[str, Any], pairs: Callable[[], Sequence[tuple[str, str]]],
+                  heads: Callable[[], tuple[str, str]] | None) -> list[dict[str, Any]]:
+    """Return a spot's config with module names instead of a place, for each spot that it stands for."""
+    places = [key for key in _PLACES if key in cfg]
+    if not places:
+        return [cfg]
+    named = [key for key in ('student', 'teacher') if key in cfg]
+    if named or len(places) > 1:
+        given = ', '.join(f'`{key}` ({cfg[key]!r})' for key in places + named)
+        raise ValueError('model.spots: a spot has either `backbone_stage`, or `head_feature`, or module names, not '
+                         f'{given}')
+    if places == ['backbone_stage']:
+        return _stage_configs(cfg, pairs())
+    given = cfg.pop('head_feature')
+    if given is not True or heads is None:
+        raise ValueError(f'model.spots: `head_feature` must be True, not {given!r}; to compare other features, name '
+                         'the modules in `student` and `teacher`')
+    student, teacher = heads()
+    return [dict(cfg, student=student, teacher=teacher)]
 
 
 def _default_connector(spot: Mapping[str, Any]) -> str | None:
@@ -88,8 +114,6 @@ def _loss_configs(cfg: dict[str, Any]) -> list[dict[str, Any]]:
 def _stage_configs(cfg: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return a spot's config with module names, for each of its stages."""
     stage = cfg.pop('backbone_stage')
-    if 'student' in cfg or 'teacher' in cfg:
-        raise ValueError(f'model.spots: a spot has either `backbone_stage` ({stage!r}) or module names, not both')
     chosen = _chosen_stages(stage, len(pairs))
     found = []
     for one in chosen:

@@ -5,6 +5,7 @@ from .backbones import backbone_stages
 from .cache import FeatureCache, FeatureFiles, fingerprint, samples_of, structure_of
 from .execution import Execution
 from .extractor import FeatureExtractor
+from .head import head_feature
 from .matching import match_stages
 from .network_pair import ForwardPlan, ImageSizes, NetworkPair, PairOutputs, TeacherForcing
 from .partial_forward import (
@@ -38,6 +39,7 @@ __all__ = [
     'constant_statistics',
     'find_stage_entries',
     'fingerprint',
+    'head_feature',
     'match_stages',
     'needed_outputs',
     'placeholder',

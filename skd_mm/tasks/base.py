@@ -61,6 +61,18 @@ class Task:
         count = getattr(model, 'num_classes', None)
         return count if isinstance(count, int) else None
 
+    def classifier(self, model: nn.Module) -> str:
+        """Return the path of the module that turns the head's last feature into logits.
+
+        Args:
+            model: A model of this task.
+
+        Returns:
+            Its path; empty if the task's heads have none by a usual name.
+        """
+        del model
+        return ''
+
     def input_sizes(self, model: nn.Module) -> list[tuple[int, int]]:
         """Return sizes of images that a model may take, the cheapest one first.
 

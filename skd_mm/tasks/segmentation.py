@@ -37,6 +37,12 @@ class Segmentation(Task):
         label = torch.zeros(1, *size, dtype=torch.long, device=device)
         return SegDataSample(gt_sem_seg=PixelData(data=label))
 
+    def classifier(self, model: nn.Module) -> str:
+        """Return the path of ``conv_seg`` in the last decode head, see :meth:`Task.classifier`."""
+        head = getattr(model, self.head, None)
+        last = f'.{len(head) - 1}' if isinstance(head, nn.ModuleList) else ''
+        return f'{self.head}{last}.conv_seg'
+
     def heads_with_samples(self, model: nn.Module, inputs: Tensor) -> AbstractContextManager[None]:
         """Pass data samples to the heads of MaskFormer and Mask2Former, see :meth:`Task.heads_with_samples`."""
         head: nn.Module | None = getattr(model, self.head, None)

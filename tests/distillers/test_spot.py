@@ -30,6 +30,18 @@ def test_short_forms_get_connectors_where_their_loss_needs_them(cfg, connectors)
     assert [spot['connector'] for spot in spot_configs(cfg, lambda: pairs)] == connectors
 
 
+def test_the_last_features_of_the_heads_are_found_for_a_spot():
+    heads = lambda: ('decode_head.convs', 'decode_head.bottleneck')  # noqa: E731
+    spot, = spot_configs(dict(head_feature=True, weight=2), heads=heads)
+    assert spot == dict(name='decode_head.convs', student='decode_head.convs', teacher='decode_head.bottleneck',
+                        loss=dict(type='MSELoss'), connector='auto', teacher_connector=None, weight=2)
+    spot, = spot_configs(dict(name='ifvd', head_feature=True, loss=dict(type='IFVDLoss')), heads=heads)
+    assert (spot['name'], spot['connector']) == ('ifvd', None)  # it compares any channels
+    for wrong in (False, 'auto', 1):
+        with pytest.raises(ValueError, match=f'`head_feature` must be True, not {wrong!r}'):
+            spot_configs(dict(head_feature=wrong), heads=heads)
+
+
 def test_what_is_left_out_is_filled_in():
     cfg = spot_configs(dict(student='a'))[0]
     assert (cfg['name'], cfg['teacher']) == ('a', 'a')
@@ -40,6 +52,9 @@ def test_what_is_left_out_is_filled_in():
 @pytest.mark.parametrize(('cfg', 'words'), [
     (dict(student='a', techer='b'), "'techer' is no key of a spot; did you mean 'teacher'"),
     (dict(student='a', conector='auto'), "'conector' is no key of a spot; did you mean 'connector'"),
+    (dict(student='a', backbone_stage=1), r'either .* or module names, not `backbone_stage` \(1\), `student`'),
+    (dict(teacher='a', head_feature=True), r'not `head_feature` \(True\), `teacher`'),
+    (dict(backbone_stage=1, head_feature=True), r'not `backbone_stage` \(1\), `head_feature` \(True\)'),
     (dict(teacher='b'), 'names no `student` module')])
 def test_wrong_keys(cfg, words):
     with pytest.raises(ValueError, match=rf'model\.spots: .*{words}'):

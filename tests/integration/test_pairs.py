@@ -40,6 +40,8 @@ SMALL = {
     'mask2former-swin-t': {'backbone.depths': [1] * 4, 'backbone.embed_dims': 12, 'backbone.num_heads': [1] * 4,
                            'decode_head.in_channels': [12, 24, 48, 96], 'decode_head.num_queries': 5},
     'swin-t': {'backbone.pad_small_map': True},
+    **{name: {'backbone.channels': 8, 'backbone.ppm_channels': 8, 'decode_head.in_channels': 32,
+              'decode_head.channels': 16} for name in ('ddrnet-23', 'ddrnet-23-slim', 'pidnet-l', 'pidnet-s')},
 }
 
 
@@ -52,12 +54,7 @@ def loader(dataset, images, first, batch_size, pipeline):
 def tiny(name):
     """A config with tiny images, two iterations per phase and no downloads."""
     cfg = load_config(str(PAIRS / name), {'model.teacher.checkpoint': None})
-    forget_weights(cfg.model)
-    teacher, student = Path(name).stem.split('_')[:2]
-    if teacher in SMALL:
-        small = {f'model.{key}': value for key, value in SMALL[teacher].items()}
-        cfg.model.teacher.options = {**cfg.model.teacher.get('options', {}), **small}
-    cfg.merge_from_dict({f'model.student.{key}': value for key, value in SMALL.get(student, {}).items()})
+    make_small(cfg, *Path(name).stem.split('_')[:2])
     dense = not name.startswith('imagenet')
     dataset, pipeline = ('ToySegDataset', PIPELINE) if dense else ('ToyClsDataset', [dict(type='PackInputs')])
     if 'pidnet-s' in name:
@@ -76,6 +73,16 @@ def tiny(name):
         cfg.schedule.head.epochs = 1
         cfg.model.student.train_cfg = cfg.custom_hooks = None
     return cfg
+
+
+def make_small(cfg, teacher, student):
+    """Make the networks of a pair small; they start from random weights."""
+    forget_weights(cfg.model)
+    cfg.model.teacher.checkpoint = None
+    if teacher in SMALL:
+        small = {f'model.{key}': value for key, value in SMALL[teacher].items()}
+        cfg.model.teacher.options = {**cfg.model.teacher.get('options', {}), **small}
+    cfg.merge_from_dict({f'model.student.{key}': value for key, value in SMALL.get(student, {}).items()})
 
 
 def forget_weights(cfg):

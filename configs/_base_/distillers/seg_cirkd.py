@@ -2,10 +2,10 @@
 distiller = dict(
     spots=[
         dict(name='kd', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1, ignore_index=None)),
-        dict(name='batch', student='decode_head.bottleneck', loss=dict(type='CIRKDLoss')),
+        dict(name='batch', head_feature=True, loss=dict(type='CIRKDLoss')),
         dict(
             name='memory',
-            student='decode_head.bottleneck',
+            head_feature=True,
             connector=dict(type='Projector'),
             memory=dict(type='ClassQueues'),
             loss=dict(type='CIRKDMemoryLoss')),

@@ -3,6 +3,6 @@ distiller = dict(
     spots=[
         dict(name='kd', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1, ignore_index=None)),
         dict(
-            name='fitnets', student='decode_head.bottleneck', connector=dict(type='Conv1x1', bias=False), weight=10,
+            name='fitnets', head_feature=True, connector=dict(type='Conv1x1', bias=False), weight=10,
             loss=dict(type='MSELoss')),
     ])

@@ -2,5 +2,5 @@
 distiller = dict(
     spots=[
         dict(name='kd', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1, ignore_index=None)),
-        dict(name='ifvd', student='decode_head.bottleneck', weight=20, loss=dict(type='IFVDLoss')),
+        dict(name='ifvd', head_feature=True, weight=20, loss=dict(type='IFVDLoss')),
     ])

@@ -3,6 +3,6 @@ distiller = dict(
     spots=[
         dict(name='kd', student='decode_head.conv_seg', loss=dict(type='KDLoss', temperature=1, ignore_index=None)),
         dict(
-            name='pkd', student='decode_head.bottleneck', connector=dict(type='Conv1x1'), weight=5,
+            name='pkd', head_feature=True, connector=dict(type='Conv1x1'), weight=5,
             loss=dict(type='PKDLoss')),
     ])

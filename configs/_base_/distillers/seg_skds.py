@@ -7,6 +7,6 @@ distiller = dict(
             loss=dict(type='KDLoss', temperature=1, ignore_index=None),
             discriminator=dict(type='HolisticDiscriminator')),
         dict(
-            name='pairwise', student='decode_head.bottleneck', weight=10,
+            name='pairwise', head_feature=True, weight=10,
             loss=dict(type='SKDSPairwiseLoss', pool=2, detach_norm=False)),
     ])

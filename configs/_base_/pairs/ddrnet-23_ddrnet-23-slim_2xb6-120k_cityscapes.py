@@ -1,0 +1,3 @@
+# DDRNet-23 teaches DDRNet-23-Slim in mmsegmentation's protocol: 120,000 iterations, 2 GPUs with 6 images each, lr 0.01.
+_base_ = '../../pairs/cityscapes/ddrnet-23_ddrnet-23-slim_2xb6_cityscapes-1024x1024.py'
+schedule = dict(_delete_=True, type='Simultaneous', average=False, phase_iters=120000, val_interval=12000)
