@@ -76,6 +76,6 @@ def _log_similarities(feature: tuple[Tensor, ...], temperature: float) -> Tensor
     vectors, queue, filled = feature
     filled = filled != 0
     scores = vectors @ queue[:1].flatten(0, 1).t() / temperature
-    # A large negative number, not infinity: without a filled slot that would be NaN.
+    # The lowest finite number: infinity would give NaN on the way if no slot is filled.
     lowest = torch.finfo(scores.dtype).min
     return scores.masked_fill(~filled, lowest).log_softmax(1).masked_fill(~filled, 0)
