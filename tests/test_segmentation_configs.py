@@ -66,7 +66,7 @@ BASES = {
 HEADS = {'pspnet': 'bottleneck', 'deeplabv3': 'bottleneck', 'hrnet': 'convs', 'segformer': 'fusion_conv',
          'stdc': 'convs', 'ddrnet': 'head', 'pidnet': 'i_head.act'}
 OTHER_HEADS = tuple(HEADS)[2:]
-OTHER_WEIGHTS = {'dist_logits': {'dist': 1}, 'cwd_segformer': {'cwd': 0.3},
+OTHER_WEIGHTS = {'dist_logits': {'dist': 1}, 'cwd_segformer': {'cwd': 0.3}, 'mgd_unet': {'mgd': 1, 'cwd': 3},
                  'cwd-t1_ade20k': {'cwd': 10}, 'af-dcd_ade20k': {'kd': 0.5, 'af-dcd': 1}}
 OTHER_LOSSES = {
     'af-dcd_ade20k': ('af-dcd', dict(feature=1e-6, contrast=0.04)), 'af-dcd_voc12aug': ('af-dcd', dict(feature=1e-6)),
