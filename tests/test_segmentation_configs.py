@@ -276,7 +276,7 @@ def test_a_stagewise_schedule_ends_with_another_method(method):
     features = [spot for spot in cfg.model.spots if isinstance(spot, str)]
     assert [(phase.train, phase.spots, phase.task) for phase in phases[:-1]] == [
         ([phase.name], {spot: 1}, 0) for phase, spot in zip(phases[:-1], features, strict=True)] and len(features) == 10
-    own = OTHER_WEIGHTS.get(f'{method}_unet', METHODS[method])
+    own = OTHER_WEIGHTS.get('dist_logits' if method == 'dist' else f'{method}_unet', METHODS[method])
     assert {spot.name: spot.get('weight', 1) for spot in cfg.model.spots if not isinstance(spot, str)} == own
     assert set(phases[-1].spots) - {'kd.discriminator'} == {*own} and phases[-1].task == 1
     assert ('kd.discriminator' in phases[-1].spots) == (method == 'skds')
