@@ -77,7 +77,8 @@ OTHER_LOSSES = {
     'skds_stride4': ('pairwise', dict(pool=4, detach_norm=False))}
 SKDS = ("schedule = dict(spots={'kd': 1, 'pairwise': 1, 'kd.discriminator': 0.001})\n"
         "optim_wrapper = dict(discriminator=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99))))\n")
-COMBINED = [f'stagewise-{method}_unet-r34-w25_unet-r10-w25_1xb8-150e_camvid-160x224' for method in METHODS]
+UNETS = 'unet-r34-w25_unet-r10-w25_1xb8-150e_camvid'
+COMBINED = [f'stagewise-{method}_{UNETS}-160x224' for method in METHODS]
 # Each pair once and each method at least once.
 SOME = [(list(METHODS)[i % len(METHODS)], pair) for i, pair in enumerate(PAIRS)]
 
@@ -276,7 +277,7 @@ def test_a_stagewise_schedule_ends_with_another_method(method):
     features = [spot for spot in cfg.model.spots if isinstance(spot, str)]
     assert [(phase.train, phase.spots, phase.task) for phase in phases[:-1]] == [
         ([phase.name], {spot: 1}, 0) for phase, spot in zip(phases[:-1], features, strict=True)] and len(features) == 10
-    own = OTHER_WEIGHTS.get('dist_logits' if method == 'dist' else f'{method}_unet', METHODS[method])
+    own = OTHER_WEIGHTS.get(base_of(method, UNETS), METHODS[method])
     assert {spot.name: spot.get('weight', 1) for spot in cfg.model.spots if not isinstance(spot, str)} == own
     assert set(phases[-1].spots) - {'kd.discriminator'} == {*own} and phases[-1].task == 1
     assert ('kd.discriminator' in phases[-1].spots) == (method == 'skds')

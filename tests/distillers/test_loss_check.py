@@ -1,10 +1,10 @@
-import multiprocessing
 
 import pytest
 import torch
 
 from skd_mm.distillers.loss_check import LossCheck
 from tests.helpers import batch, build_distiller
+from tests.two_processes import run_two_processes
 
 NAN, INF = torch.tensor(float('nan')), torch.tensor(float('inf'))
 
@@ -54,13 +54,6 @@ def _process(rank, address, queue):
 
 @pytest.mark.slow
 def test_all_processes_end_together(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    queue = context.Queue()
-    processes = [context.Process(target=_process, args=(rank, f'file://{tmp_path}/store', queue)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    said = dict(queue.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
+    said = dict(run_two_processes(_process, tmp_path))
     assert said == {0: ['the loss is not finite: that of another process'],
                     1: ['the loss is not finite: head.loss is nan']}

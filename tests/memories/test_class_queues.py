@@ -1,5 +1,4 @@
 import copy
-import multiprocessing
 from unittest import mock
 
 import pytest
@@ -9,6 +8,7 @@ from torch.nn import functional as F
 from skd_mm.losses import CIRKDMemoryLoss
 from skd_mm.memories import ClassQueues
 from skd_mm.registry import MEMORIES, build
+from tests.two_processes import run_two_processes
 
 CLASSES, DIM, SIZE = 3, 4, (4, 3)
 
@@ -274,15 +274,7 @@ def _process(rank, address, results):
 
 @pytest.mark.slow
 def test_the_queues_of_all_processes_are_what_one_would_be(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    results = context.Queue()
-    processes = [context.Process(target=_process, args=(rank, f'file://{tmp_path}/store', results))
-                 for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = sorted(results.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
+    found = run_two_processes(_process, tmp_path)
     queues, steps = _data()
     for step, (student, teacher, truth, chances) in enumerate(steps):
         remember(queues, teacher, truth, chances)

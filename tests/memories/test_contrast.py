@@ -1,6 +1,5 @@
 import copy
 import math
-import multiprocessing
 
 import pytest
 import torch
@@ -8,6 +7,7 @@ from torch.nn import functional as F
 
 from skd_mm.losses import CRDLoss
 from skd_mm.memories import ContrastMemory, contrast
+from tests.two_processes import run_two_processes
 
 CLASSES = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
 ALL = torch.ones(3, dtype=torch.bool)
@@ -322,14 +322,7 @@ def _process(rank, address, queue):
 
 @pytest.mark.slow
 def test_the_memories_of_all_processes_are_what_one_would_be(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    queue = context.Queue()
-    processes = [context.Process(target=_process, args=(rank, f'file://{tmp_path}/store', queue)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    states = dict(queue.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
+    states = dict(run_two_processes(_process, tmp_path))
     torch.manual_seed(0)
     memory = ContrastMemory(10, dim=4, negatives=6)
     for parts, chosen in STEPS:

@@ -1,5 +1,4 @@
 import copy
-import multiprocessing
 
 import pytest
 import torch
@@ -7,6 +6,7 @@ from torch.nn import functional as F
 
 from skd_mm.losses import QueueKDLoss
 from skd_mm.memories import VectorQueue
+from tests.two_processes import run_two_processes
 
 DIM = 4
 
@@ -120,15 +120,7 @@ def _process(rank, address, results):
 
 @pytest.mark.slow
 def test_two_processes_are_what_one_would_be(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    results = context.Queue()
-    processes = [context.Process(target=_process, args=(rank, f'file://{tmp_path}/store', results))
-                 for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = sorted(results.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
+    found = run_two_processes(_process, tmp_path)
     queue, steps = _data()
     for step, (student, teacher) in enumerate(steps):
         expected = QueueKDLoss()(*queue(student, teacher))
