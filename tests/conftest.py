@@ -8,7 +8,12 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 import pytest
 import torch
+from mmengine.config import config
 from mmengine.registry import DefaultScope
+
+# yapf writes its grammar to a cache when it is first imported: here, before two test processes do it at the same time
+# and one of them reads the half-written file.
+from yapf.yapflib import yapf_api
 
 import skd_mm  # noqa: F401  # before anything imports mmseg, mmpretrain or torchvision
 from tests.state import restored_state
@@ -32,8 +37,6 @@ def one_thread():
 @pytest.fixture(scope='session', autouse=True)
 def plain_config_text():
     """Configs are written without yapf's line breaks, which take most of the time of writing one."""
-    from mmengine.config import config
-    from yapf.yapflib import yapf_api
     with pytest.MonkeyPatch.context() as patch:
         for module in (yapf_api, config):  # The original MMEngine imports the function when it is imported itself.
             patch.setattr(module, 'FormatCode', lambda text, **settings: (text, False), raising=False)
