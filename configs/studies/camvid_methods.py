@@ -6,7 +6,6 @@ study = dict(
     title='CamVid, all training images: U-Net R34 → R10 at a quarter of the width',
     seeds=[0, 1, 2],
     fractions=[1.0],
-    split='test',
     baseline='pixel KD',
     equal_compute='pixel KD',
     options={'schedule.val_interval': 5, **_base_.fast},
@@ -14,7 +13,7 @@ study = dict(
         dict(
             name='pixel KD',
             cfg=f'{_base_.folder}/kd_{_base_.networks}',
-            epochs=40,
+            epochs=24,
             options={'model.spots.0.weight': weights.get('pixel KD', 1)}),
         dict(name='no teacher', cfg=f'configs/baselines/camvid/no-teacher_{_base_.networks[len("unet-r34-w25_"):]}'),
         dict(name='SKD', cfg=f'configs/skd/camvid/skd_{_base_.networks}'),

@@ -1,4 +1,4 @@
-# Which weights the segmentation methods need on CamVid: three per method, one seed, a quarter of the length, measured on
+# Which weights the segmentation methods need on CamVid: three per method, one seed, less than half of the length, measured on
 # the validation split. As everywhere, the best checkpoint of a run is that of the same split.
 _base_ = './_base_/camvid_methods.py'
 study = dict(

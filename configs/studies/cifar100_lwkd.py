@@ -1,7 +1,7 @@
 # What the targets of a lightweight teacher are worth. cifar100_lwkd_selection.py selects α, τ and λ.
 _base_ = './_base_/cifar100_quarter.py'
 configs = 'configs/lwkd/cifar100/{}_resnet20_1xb64-240e_cifar100.py'
-alpha, weight = 0.3, 0.1
+alpha, weight = 0.1, 0.1
 with_discriminator = {
     'schedule.phases.0.task': 1 - alpha,
     'schedule.phases.0.spots': {'logits': alpha, 'logits.discriminator': weight}

@@ -1,9 +1,6 @@
 # What studies of pruning and quantisation on CamVid share: the U-Net on ResNet-10 that the one on ResNet-34 has taught.
+_base_ = './camvid.py'
 unet = '_unet-r10-w25_1xb8-{}e_camvid-160x224.py'
-teacher = dict(
-    name='R34',
-    cfg='configs/teachers/unet-r34-w25_1xb8-100e_camvid-160x224.py',
-    options={'train_cfg.max_epochs': 60, 'param_scheduler.0.total_steps': 60, 'param_scheduler.1.total_steps': 60})
 distilled = dict(
     name='distilled R10',
     cfg='configs/skd/camvid/skd_unet-r34-w25_unet-r10-w25_1xb8-150e_camvid-160x224.py',
@@ -11,16 +8,14 @@ distilled = dict(
 study = dict(
     seeds=[0, 1, 2],
     fractions=[0.1],
-    metric='mIoU',
-    data={'train_dataloader.num_workers': 1, 'val_dataloader.num_workers': 1, 'test_dataloader.num_workers': 1},
-    teachers=[teacher, distilled])
+    teachers=[_base_.teacher, distilled])
 # The same at an eighth of the pixels and a fraction of the length, for a single core.
 small_data = {
-    **study['data'],
+    **_base_.study.data,
     **{f'{part}_dataloader.dataset.pipeline.{step}.scale': (128, 96)
        for part, step in (('train', 2), ('val', 1), ('test', 1))}}
 small_teachers = [
-    dict(teacher, options={
+    dict(_base_.teacher, options={
         'train_cfg.max_epochs': 20, 'train_cfg.val_interval': 10, 'param_scheduler.0.total_steps': 20,
         'param_scheduler.1.total_steps': 20}),
     dict(distilled, options={'schedule.phase_epochs': 40, 'schedule.val_interval': 40, 'schedule.cache': 2})]
