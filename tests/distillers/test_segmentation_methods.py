@@ -104,7 +104,7 @@ def test_the_memory_that_150_classes_take(method):
     channels = (150, 150) if METHODS[method]['student'] == LOGITS else (32, 48)
     settings = {**METHODS[method], 'name': 'spot', 'teacher': 'head', 'student': 'head', 'setting': Setting(150)}
     settings = {'loss': dict(type='MSELoss'), 'connector': None, 'teacher_connector': None, **settings}
-    if 'memory' in settings:
+    if settings.get('memory', {}).get('type') == 'ClassQueues':
         settings['memory'] = dict(type='ClassQueues', pixel_slots=100, region_slots=100)
     features = [torch.randn(1, count, 64, 64) for count in channels]
     spot = Spot(**settings, features=features).train()
