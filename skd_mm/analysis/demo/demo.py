@@ -65,7 +65,8 @@ class Demo:
                          f'{size.pixels[0]}x{size.pixels[1]} pixels in {self.folder / DATA}')
         make_street_scenes(self.folder / DATA, size.train, size.val, size.test, size.pixels)
         plan = make_plan(self.root, self.folder, size)
-        self.display.log('plan', 'a teacher, and the same student without it, with all spots at once, and stagewise')
+        self.display.log('plan', 'a teacher, and the same student without it, with all spots at once, stagewise, and '
+                         'stagewise with images without labels')
         console.print(plan_table(plan))
         with self.display:
             records = self.run_all(plan.runs)

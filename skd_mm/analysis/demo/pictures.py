@@ -25,14 +25,14 @@ def draw_curves(folder: Path) -> Path:
     Args:
         folder: The work directory.
     """
-    runs = [read_run(folder / name, TITLES[name]) for name in ('no_teacher', 'simultaneous', 'skd')]
+    runs = [read_run(folder / name, TITLES[name]) for name in TITLES if name != 'teacher']
     file = folder / 'curves.png'
     plot_curves(runs, ['mIoU', 'loss'], file, title='Students on street scenes')
     return file
 
 
 def draw_predictions(folder: Path, count: int = 4) -> Path:
-    """Draw images of the test split with their labels and two predictions, and return the file.
+    """Draw images of the test split with their labels and three predictions, and return the file.
 
     Args:
         folder: The work directory.
@@ -43,12 +43,12 @@ def draw_predictions(folder: Path, count: int = 4) -> Path:
     count = min(count, len(files))
     names = [files[i * len(files) // count].name for i in range(count)]
     columns = {'image': data / 'test', 'label': data / 'testannot'}
-    for run in ('no_teacher', 'skd'):
+    for run in ('no_teacher', 'skd', 'few_labels'):
         columns[f'prediction: {TITLES[run]}'] = folder / run / 'test_best' / 'labels'
     height, width = mmcv.imread(files[0]).shape[:2]
     file = folder / 'samples.png'
     with mpl.style.context('default'):
-        figure = Figure(figsize=(12, 0.9 + 3 * len(names) * height / width), layout='constrained')
+        figure = Figure(figsize=(15, 0.9 + 3 * len(names) * height / width), layout='constrained')
         panels = figure.subplots(len(names), len(columns), squeeze=False)
         for row, name in zip(panels, names, strict=True):
             for panel, (title, source) in zip(row, columns.items(), strict=True):

@@ -23,8 +23,8 @@ class Run:
     Attributes:
         name: Name of its config in ``configs/demo`` and of its folder in the work directory.
         options: Settings that override those of the config.
-        epochs: Epochs, per phase.
-        images: Number of images that it trains on.
+        epochs: Epochs of each phase.
+        images: Number of images that it trains on, with or without their labels.
         phases: Names of its phases.
         network: ``'teacher'`` or ``'student'``.
         cost: Floating point operations of the training.
@@ -32,7 +32,7 @@ class Run:
 
     name: str
     options: dict[str, Any]
-    epochs: int
+    epochs: tuple[int, ...]
     images: int
     phases: tuple[str, ...]
     network: str
@@ -47,8 +47,10 @@ class Run:
     def length(self) -> str:
         """Phases and epochs."""
         if len(self.phases) == 1:
-            return str(self.epochs)
-        return f'{len(self.phases)} x {self.epochs}'
+            return str(self.epochs[0])
+        if len(set(self.epochs)) == 1:
+            return f'{len(self.phases)} x {self.epochs[0]}'
+        return f'{len(self.phases)} phases'
 
     @property
     def config(self) -> str:
@@ -102,8 +104,8 @@ def make_plan(root: Path, folder: Path, size: Size) -> Plan:
             options['schedule.phase_epochs'] = epochs
         network = 'teacher' if name == 'teacher' else 'student'
         names = tuple(phase.name for phase in count.phases)
-        runs.append(Run(name, options, int(count.phases[0].epochs or 0), images, names, network,
-                        count.training(size.train)))
+        lengths = tuple(int(phase.epochs or 0) for phase in count.phases)
+        runs.append(Run(name, options, lengths, images, names, network, count.training(size.train)))
     networks = {}
     for role in ('teacher', 'student'):
         network = getattr(counts['skd'].distiller, role)
@@ -135,6 +137,8 @@ def run_options(name: str, folder: Path, size: Size) -> dict[str, Any]:
     if folder != Path(WORK_DIR):
         for split in ('train', 'val', 'test'):
             options[f'{split}_dataloader.dataset.data_root'] = str(folder / DATA)
+        if name == 'few_labels':
+            options['unlabelled_dataloader.dataset.data_root'] = str(folder / DATA / 'train')
         if name in DISTILLED:
             options['model.teacher.checkpoint'] = str(folder / 'teacher' / 'best_mIoU_*.pth')
     return options

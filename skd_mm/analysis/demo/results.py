@@ -40,7 +40,7 @@ def collect_results(plan: Plan, records: Mapping[str, Mapping[str, Any]], root: 
         tests = record['test']
         runs[run.name] = dict(
             config=run.config, command=record['command'], commit=record['commit'], phases=len(run.phases),
-            epochs=run.epochs, images=run.images, iterations=run.cost.iterations,
+            epochs=run.epochs, length=run.length, images=run.images, iterations=run.cost.iterations,
             test_mIoU={which: tests[which]['mIoU'] for which in CHECKPOINTS},
             val_mIoU={which: round(validation[which], 2) for which in CHECKPOINTS},
             checkpoints={which: tests[which]['checkpoint'] for which in CHECKPOINTS},
@@ -57,13 +57,12 @@ def collect_results(plan: Plan, records: Mapping[str, Mapping[str, Any]], root: 
 
 def _row(run: Mapping[str, Any]) -> dict[str, str]:
     """Return the cells of a run by their headers."""
-    epochs = f'{run["phases"]} x {run["epochs"]}' if run['phases'] > 1 else str(run['epochs'])
     minutes, seconds = divmod(round(run['seconds']), 60)
     return {
         'test mIoU': f'{run["test_mIoU"]["best"]:.2f}',
         'last': f'{run["test_mIoU"]["last"]:.2f}',
         'images': str(run['images']),
-        'epochs': epochs,
+        'epochs': run['length'],
         'parameters': f'{run["parameters"]:,}',
         'MMACs': f'{run["macs"] / 1e6:.1f}',
         'GFLOPs': f'{run["training_flops"] / 1e9:,.0f}',
@@ -116,8 +115,8 @@ def results_notes(results: Mapping[str, Any]) -> list[str]:
     return [
         f'test mIoU: in percent, over {counts["test"]} images, of the checkpoint that is best in validation; "last" is '
         f'that of the last checkpoint. This is one seed ({results["seed"]}), so small differences mean nothing.',
-        f'images: the students train on {results["fraction"]:.0%} of the {counts["train"]} training images, the '
-        'teacher on all.',
+        f'images: the students have the labels of {results["fraction"]:.0%} of the {counts["train"]} training images, '
+        'the teacher those of all. "Few labels" also trains on the other images, without their labels.',
         'GFLOPs: cost of the training. The length of both baselines (no teacher, simultaneous) is chosen so that they '
         'cost as much as the stagewise schedule without its feature cache. Validation is not included, nor is the '
         "teacher's training in that of the students.",

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TITLES = dict(teacher='teacher', no_teacher='no teacher', simultaneous='simultaneous', skd='stagewise')
+TITLES = dict(teacher='teacher', no_teacher='no teacher', simultaneous='simultaneous', skd='stagewise',
+              few_labels='few labels')
 """Configs in ``configs/demo`` in the order of their runs, and how the runs are called."""
 
-DISTILLED = ('simultaneous', 'skd')
+DISTILLED = ('simultaneous', 'skd', 'few_labels')
 """Runs that need the teacher."""
 
 WORK_DIR = 'work_dirs/demo'

@@ -22,7 +22,7 @@ def test_the_configs_build(repo):
             assert model.backbone.depth == 34
             continue
         phases = config_phases(cfg, model)
-        assert len(phases) == (11 if name == 'skd' else 1)
+        assert len(phases) == dict(skd=11, few_labels=12).get(name, 1)
         assert {phase.fraction for phase in phases} == {0.1}
         assert model.student.backbone.depth == 10
         assert cfg.train_dataloader.dataset.data_root == 'work_dirs/demo/street_scenes'
@@ -35,12 +35,15 @@ def test_the_baselines_cost_as_much_as_the_stagewise_schedule(repo):
     assert list(runs) == list(TITLES)
     for name in ('no_teacher', 'simultaneous'):
         run = runs[name]
-        assert run.epochs == run.options['schedule.phase_epochs'] > 60
-        half_an_epoch = run.cost.truncated / run.epochs / 2
+        assert run.epochs == (run.options['schedule.phase_epochs'],) and run.epochs[0] > 60
+        half_an_epoch = run.cost.truncated / run.epochs[0] / 2
         assert run.cost.truncated == pytest.approx(runs['skd'].cost.truncated, abs=half_an_epoch)
     assert runs['skd'].cost.cached < runs['skd'].cost.truncated / 3
     assert runs['skd'].phases[:2] == ('backbone.stem', 'backbone.layer1') and len(runs['skd'].phases) == 11
-    assert {run.images for run in plan.runs[1:]} == {4} and runs['teacher'].images == 40
+    assert runs['few_labels'].cost.truncated == pytest.approx(runs['skd'].cost.truncated, rel=0.1)
+    assert {name: run.images for name, run in runs.items()} == dict(
+        teacher=40, no_teacher=4, simultaneous=4, skd=4, few_labels=40)
+    assert runs['skd'].length == '11 x 60' and runs['few_labels'].length == '12 phases'
     assert plan.networks['teacher']['parameters'] > plan.networks['student']['parameters']
 
 
@@ -50,11 +53,14 @@ def test_options_name_another_folder():
     assert run_options('no_teacher', folder, SIZE) == roots
     assert run_options('skd', folder, SIZE) == {
         **roots, 'model.teacher.checkpoint': '/data/demo/teacher/best_mIoU_*.pth'}
+    assert run_options('few_labels', folder, SIZE)['unlabelled_dataloader.dataset.data_root'] == (
+        '/data/demo/street_scenes/train')
     assert run_options('skd', Path('work_dirs/demo'), SIZE) == {}
 
 
 def test_the_table_fits_a_terminal():
-    run = Run('simultaneous', {}, 1234, 200, ('a', 'b'), 'student', TrainingCost(98765 * 10**9, 1234 * 10**9, 7))
+    cost = TrainingCost(98765 * 10**9, 1234 * 10**9, 7)
+    run = Run('simultaneous', {}, (1234, 1234), 200, ('a', 'b'), 'student', cost)
     console = Console(file=io.StringIO(), width=80)
     console.print(plan_table(Plan([run], dict(student=dict(parameters=12345678)))))
     line = console.file.getvalue().splitlines()[3]

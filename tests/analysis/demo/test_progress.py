@@ -10,7 +10,7 @@ from skd_mm.analysis.demo.progress import Display, TrainingProgress
 from skd_mm.analysis.demo.record import RunRecord
 from skd_mm.analysis.flops import TrainingCost
 
-RUN = Run('skd', {}, 8, 4, ('stem', 'layer1', 'task_head'), 'student', TrainingCost(10, 4, 24))
+RUN = Run('skd', {}, (8, 8, 8), 4, ('stem', 'layer1', 'task_head'), 'student', TrainingCost(10, 4, 24))
 LINES = [
     dict(loss=0.9, iter=10, step=10, phase='stem'),
     dict(spot_loss=0.29521, time=1, step=10, phase='stem'),
