@@ -37,6 +37,7 @@ class ActivePhase:
         parameters: Names of the student's parameters that are trained.
         frozen_modules: Paths of the student's largest modules outside of what is trained; they are in eval mode.
         frozen_bn: ``'train'`` if the statistics of BN in them drift all the same.
+        predicts: Whether validations get the student's predictions instead of the losses at the spots.
         plan: The features and modules of both networks that are needed.
         routed: Whether the router decides which samples are distilled.
         multi_path: Whether the router is trained, by a second pass through both networks.
@@ -50,6 +51,7 @@ class ActivePhase:
     parameters: frozenset[str]
     frozen_modules: tuple[str, ...]
     frozen_bn: str
+    predicts: bool
     plan: ForwardPlan
     routed: bool = False
     multi_path: bool = False
@@ -121,7 +123,8 @@ class PhaseResolver:
         self.task_reached: frozenset[str] | None = None
 
     def resolve(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (), task: float = 0.0,
-                frozen_bn: str = 'eval', teacher_forcing: Sequence[str] = ()) -> ActivePhase:
+                frozen_bn: str = 'eval', teacher_forcing: Sequence[str] = (),
+                predicts: bool | None = None) -> ActivePhase:
         """Resolve what is active.
 
         Args:
@@ -131,6 +134,7 @@ class PhaseResolver:
             task: Weight of the student's own losses; 0 turns them off.
             frozen_bn: ``'train'`` lets the statistics of BN outside ``train`` drift.
             teacher_forcing: Names of active spots after which the student continues with the teacher's feature.
+            predicts: Whether validations get the student's predictions; None if the task is on or no spot is active.
 
         Returns:
             The active parts.
@@ -155,7 +159,8 @@ class PhaseResolver:
             task=float(task), spots=compared,
             discriminators=tuple((spot, weight) for spot, weight in terms if isinstance(spot, Adversary)),
             parameters=trained, frozen_modules=tuple(self._outside(paths) + self._left_out(paths, left_out)),
-            frozen_bn=frozen_bn, routed=routed, multi_path=multi_path,
+            frozen_bn=frozen_bn, predicts=(bool(task) or not compared) if predicts is None else predicts,
+            routed=routed, multi_path=multi_path,
             forced=self._forced(teacher_forcing, compared, bool(task), routed),
             plan=ForwardPlan(captured, self._features('teacher', terms, routed, multi_path), prefix),
             uncacheable=self._why_uncacheable(terms, frozen_bn, multi_path, again))

@@ -148,7 +148,8 @@ class Distiller(PhasedModel):
 
         Returns:
             ``'loss'``: a dict of losses. ``'adversarial'``: the same, and the inputs of the active discriminators.
-            ``'predict'``: the student's predictions if its task is on, else the data samples with their spot losses.
+            ``'predict'``: the student's predictions, or the data samples with their spot losses, see
+            :meth:`predict`.
             ``'tensor'``: the student's raw output.
         """
         if self.channels_last and inputs.dim() == 4:
@@ -265,11 +266,11 @@ class Distiller(PhasedModel):
             data_samples: One data sample per image.
 
         Returns:
-            The student's predictions if its task is on; else the data samples with ``spot_losses``, the losses times
-            their weights by name, in their meta information.
+            The student's predictions if the phase is validated by them; else the data samples with ``spot_losses``,
+            the losses times their weights by name, in their meta information.
         """
         keys = self._keys(inputs, data_samples)
-        if self.active.task or not self.active.spots:
+        if self.active.predicts:
             return self.pair.run(inputs, data_samples, 'predict', keys).student
         losses = validation_losses(self.pair, self.active, inputs, data_samples, keys)
         samples: list[Any] = list(data_samples or (BaseDataElement() for _ in inputs))

@@ -67,7 +67,7 @@ class PhasedModel(BaseModel):
 
     def activate(self, train: str | Iterable[str], spots: Mapping[str, float] | Iterable[str] = (),
                  task: float = 0.0, frozen_bn: str = 'eval', cache: FeatureCache | None = None,
-                 teacher_forcing: Sequence[str] = ()) -> None:
+                 teacher_forcing: Sequence[str] = (), predicts: bool | None = None) -> None:
         """Choose what is trained, and on which losses.
 
         Args:
@@ -79,6 +79,8 @@ class PhasedModel(BaseModel):
             cache: Where to keep the teacher's features and the outputs of the student's frozen prefix until the next
                 call. The images must be the same each time they are read.
             teacher_forcing: Names of active spots after which the student continues with the teacher's feature.
+            predicts: Whether validations get the student's predictions instead of the losses at the active spots; by
+                default if the task is on or no spot is active.
 
         Raises:
             KeyError: A name does not exist; the closest ones are given.
@@ -86,7 +88,7 @@ class PhasedModel(BaseModel):
             ValueError: What is to be cached changes from batch to batch, or what is to be trained is reached by no
                 loss; or a feature cannot be replaced by the teacher's.
         """
-        active = self.resolver.resolve(train, spots, task, frozen_bn, teacher_forcing)
+        active = self.resolver.resolve(train, spots, task, frozen_bn, teacher_forcing, predicts)
         if cache is not None and active.uncacheable is not None:
             raise ValueError(active.uncacheable)
         self.active = active

@@ -14,7 +14,8 @@ from skd_mm.schedules import Phase
 class PhaseValidation:
     """Validation data and evaluators.
 
-    A phase with a task loss is evaluated by the config's evaluator, one without it by :class:`SpotLossMetric`.
+    A phase is evaluated by the config's evaluator or by :class:`SpotLossMetric`, see ``val_metric`` of
+    :class:`skd_mm.schedules.Phase`.
 
     Args:
         runner: The runner, before its validation loop is built.
@@ -48,7 +49,7 @@ class PhaseValidation:
             spot = [metric for metric in task.metrics if isinstance(metric, SpotLossMetric)]
             task.metrics = [metric for metric in task.metrics if not isinstance(metric, SpotLossMetric)]
             self._evaluators = task, Evaluator(spot or [SpotLossMetric()])
-        return self._evaluators[0 if phase.task else 1]
+        return self._evaluators[0 if phase.validates_task else 1]
 
     def keep_samples(self, cache: SampleCache, data_preprocessor: Any) -> None:
         """Read the validation's images once per run, if they are the same each time.

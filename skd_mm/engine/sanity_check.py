@@ -37,7 +37,7 @@ def check_phases(loop: Any) -> None:
             raise ValueError(f'phase {phase.name!r}: {error.args[0]}') from error
         active = loop.distiller.active
         _check_unlabelled(loop, phase)
-        if active.discriminators and not (active.spots or active.task) and loop.runner._val_loop is not None:
+        if active.discriminators and not (active.spots or phase.validates_task) and loop.runner._val_loop is not None:
             raise ValueError(f'phase {phase.name!r}: discriminators alone, {list(phase.spots)}, cannot be validated; '
                              'add the spot itself or the task loss, or leave out val_dataloader')
         if not loop.distiller.trainable():
@@ -87,20 +87,22 @@ def check_task(loop: Any) -> None:
             validation data, the evaluator cannot evaluate that, or ``save_best`` or the ``monitor`` of a parameter
             scheduler is none of its metrics.
     """
-    task = next((phase for phase in loop.phases[loop.index:] if phase.task), None)
-    if task is None:
+    phases = loop.phases[loop.index:]
+    task = next((phase for phase in phases if phase.task), None)
+    tested = task or next((phase for phase in phases if phase.validates_task), None)
+    if tested is None:
         return
     # The initial weights may not be drawn yet, so the random state must not change.
     with temporary_seed(derive_seed(loop.seed, 'trial', get_rank())):
         # Nothing of this may be cached: it would belong to other weights.
-        loop.distiller.activate(**task.activation)
+        loop.distiller.activate(**tested.activation)
         loop.distiller.eval()
         try:
-            if not loop.resumed:
+            if task is not None and not loop.resumed:
                 first = loop.data.labelled(task)[:min(loop.dataloader.batch_size, 2)]
                 check_losses(loop.distiller, loop.dataloader, [(int(index), loop.seed) for index in first], task.name)
             if loop.runner.val_loop is not None:
-                _check_validation_and_metric(loop, task)
+                _check_validation_and_metric(loop, tested)
         finally:
             loop.activate(loop.phase)
 

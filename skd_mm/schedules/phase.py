@@ -39,6 +39,9 @@ class Phase:
             first phase starts from the initial weights.
         val_interval: Epochs between validations, or iterations if ``iters`` is set. None validates at the end of the
             phase only; every phase is validated there.
+        val_metric: What the phase is validated by, which selects its best checkpoint: ``'task'``, the config's
+            evaluator on the student's predictions, or ``'spot_loss'``, the losses at the active spots. None (the
+            default) is ``'task'`` if the task loss is on.
         frozen_bn: ``'eval'`` keeps the statistics of BN outside ``train``. ``'train'`` updates them, as in the code of
             SKD's published numbers; the parameters are frozen nevertheless.
         optimizer_params: Parameters that the optimizer holds, ``'trainable'`` or ``'all'``. SKD's published code uses
@@ -60,6 +63,7 @@ class Phase:
     teacher_forcing: str | Sequence[str] = ()
     handover: str = 'best'
     val_interval: int | None = None
+    val_metric: str | None = None
     frozen_bn: str = 'eval'
     optimizer_params: str = 'trainable'
 
@@ -76,11 +80,15 @@ class Phase:
             self.teacher_forcing = list(self.spots) if self.teacher_forcing == 'all' else [self.teacher_forcing]
         check_names('active spot', self.teacher_forcing, list(self.spots), f'{where}, `teacher_forcing`')
         self._check_data(where)
+        if self.val_metric is None:
+            self.val_metric = 'task' if self.task else 'spot_loss'
         for key, choices in (('handover', ('best', 'last')), ('frozen_bn', ('eval', 'train')),
-                             ('optimizer_params', ('trainable', 'all'))):
+                             ('optimizer_params', ('trainable', 'all')), ('val_metric', ('task', 'spot_loss'))):
             if getattr(self, key) not in choices:
                 raise ValueError(f'{where}: `{key}` must be one of {choices}, not {getattr(self, key)!r}'
                                  f'{did_you_mean(getattr(self, key), choices)}')
+        if self.val_metric == 'spot_loss' and not self.spots:
+            raise ValueError(f"{where}: val_metric='spot_loss' needs an active spot")
 
     def _check_losses(self, where: str) -> None:
         weights = {'task': self.task, **{f'spots[{name!r}]': weight for name, weight in self.spots.items()}}
@@ -137,7 +145,12 @@ class Phase:
     def activation(self) -> dict[str, Any]:
         """What :meth:`skd_mm.distillers.Distiller.activate` takes of it."""
         return dict(train=self.train, spots=self.spots, task=self.task, frozen_bn=self.frozen_bn,
-                    teacher_forcing=self.teacher_forcing)
+                    teacher_forcing=self.teacher_forcing, predicts=self.validates_task)
+
+    @property
+    def validates_task(self) -> bool:
+        """Whether the phase is validated by the config's evaluator."""
+        return self.val_metric == 'task'
 
     @property
     def samples(self) -> tuple[str | None, float | None, float | None, float | None]:

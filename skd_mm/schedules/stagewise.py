@@ -66,7 +66,7 @@ class StageByStage(Recipe):
         phases.append(self.phase(stages[-1].name, rest, spots=self.head_spots, task=1.0))
         if self.polish is not None:
             weights, task = self.polish.weights([name for _, _, spots in steps for name in spots], known)
-            settings = {'handover': 'best', **self.polish.phase}
+            settings = {'handover': 'best', 'val_metric': 'task', **self.polish.phase}
             phases.append(self.phase(**{'name': NAME, 'train': [ALL], 'spots': weights, 'task': task, **settings}))
         return phases
 

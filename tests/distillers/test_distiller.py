@@ -462,6 +462,19 @@ def test_a_feature_phase_predicts_the_loss_of_every_sample():
             assert value == pytest.approx(alone[f'spots.{name}.loss'].item(), rel=1e-5)
 
 
+def test_a_phase_without_the_task_may_be_validated_by_predictions():
+    distiller = build_distiller()
+    distiller.activate('all', [SPOTS[0]], predicts=True)
+    distiller.eval()
+    inputs, samples = batch(2)
+    with calls(distiller.teacher) as teacher:
+        found = distiller(inputs, samples, mode='predict')
+    assert not teacher
+    expected = distiller.student(*batch(2), mode='predict')
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.seg_logits.data, other.seg_logits.data)
+
+
 def test_the_student_is_what_runs_in_tensor_mode():
     distiller = build_distiller().eval()
     inputs, samples = batch()

@@ -9,7 +9,7 @@ SCHEDULE = dict(type='Phases', phase_epochs=2, val_interval=1, unlabelled_fracti
     dict(name='features', train=['backbone'], spots=[SPOTS[0], SPOTS[2]]),
     dict(name='head', train=['decode_head'], task=1, fraction=0.75),
     dict(name='both', train=[SPOTS[2], 'logits', 'task_head'], task=0.5, data='both', spots=[SPOTS[2], 'logits']),
-    dict(name='all', train='all', spots=[SPOTS[0], 'logits'], unlabelled_fraction=1.0)])
+    dict(name='all', train='all', spots=[SPOTS[0], 'logits'], unlabelled_fraction=1.0, val_metric='task')])
 
 
 def partly_labelled(cache=0, student=None):

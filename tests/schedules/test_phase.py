@@ -23,6 +23,16 @@ def test_a_list_of_spots_means_weight_one():
     assert phase(train=('a', 'b')).train == ['a', 'b']
 
 
+@pytest.mark.parametrize(('values', 'by_task'), [
+    ({}, True),
+    (dict(task=0, spots=['x']), False),
+    (dict(task=0, spots=['x'], val_metric='task'), True),
+    (dict(spots=['x'], val_metric='spot_loss'), False)])
+def test_what_a_phase_is_validated_by(values, by_task):
+    made = phase(**values)
+    assert made.validates_task is by_task and made.activation['predicts'] is by_task
+
+
 def test_phases_share_nothing():
     one, other = phase(), phase()
     one.spots['x'] = 1.0
@@ -47,6 +57,8 @@ def test_phases_share_nothing():
     (dict(fraction=True), r'`fraction` must be in \(0, 1\]'),
     (dict(handover='bset'), "`handover` must be one of .*; did you mean 'best'"),
     (dict(frozen_bn='trian'), "`frozen_bn` must be one of .*; did you mean 'train'"),
+    (dict(val_metric='tsak'), "`val_metric` must be one of .*; did you mean 'task'"),
+    (dict(val_metric='spot_loss'), "val_metric='spot_loss' needs an active spot"),
     (dict(optimizer_params='al'), "`optimizer_params` must be one of .*; did you mean 'all'"),
     (dict(spots=dict(x={'a': 1})), r"`spots\['x'\]` must be a number, the weight of a loss, not \{'a': 1\}"),
     (dict(task='x'), '`task` must be a number'),

@@ -116,14 +116,17 @@ def test_the_terms_of_a_polish(polish, logits, spots, task):
     last = phases[-1]
     assert last.spots == pytest.approx(spots) and last.task == pytest.approx(task)
     assert (last.train, last.epochs, last.handover, last.fraction) == (['all'], 3, 'best', 0.5)
+    assert [phase.val_metric for phase in phases] == [*['spot_loss'] * 10, 'task', 'task']
     assert (phases[-2].epochs, phases[-2].task, phases[-2].handover) == (2, 1, 'last')
 
 
 def test_a_polish_has_the_settings_of_a_phase():
-    recipe = Stagewise(phase_iters=5, polish=dict(optim_wrapper=dict(a=1), train=['x'], handover='last'),
+    polish = dict(optim_wrapper=dict(a=1), train=['x'], handover='last', val_metric='spot_loss')
+    recipe = Stagewise(phase_iters=5, polish=polish,
                        overrides=dict(polish=dict(epochs=2)))
     last = recipe.phases(STAGES)[-1]
-    assert (last.optim_wrapper, last.train, last.handover) == (dict(a=1), ['x'], 'last')
+    assert (last.optim_wrapper, last.train) == (dict(a=1), ['x'])
+    assert (last.handover, last.val_metric) == ('last', 'spot_loss')
     assert (last.epochs, last.iters) == (2, None)
 
 

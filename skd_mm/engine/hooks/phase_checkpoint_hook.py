@@ -31,8 +31,9 @@ class PhaseCheckpointHook(Hook):
     Args:
         interval: Epochs or iterations of a phase between checkpoints; None saves after each validation. Each phase
             saves at its end.
-        save_best: The metric that selects the best checkpoint of phases with a task loss, as in MMEngine; ``'auto'``
-            takes mIoU or top-1 accuracy if they exist, else the first metric. Feature phases use ``'spot_loss'``.
+        save_best: The metric that selects the best checkpoint of phases that are validated by the task, as in
+            MMEngine; ``'auto'`` takes mIoU or top-1 accuracy if they exist, else the first metric. Other phases use
+            ``'spot_loss'``.
         rule: ``'greater'`` or ``'less'`` for that metric; inferred as in MMEngine if None.
         max_keep_ckpts: How many ``iter_<N>.pth`` to keep; at least 2, so that there is another one if the last one is
             damaged, or -1 for all.
@@ -219,7 +220,7 @@ class PhaseCheckpointHook(Hook):
         Raises:
             ValueError: ``save_best`` is not among the metrics; the closest ones are given.
         """
-        if not phase.task:
+        if not phase.validates_task:
             return SPOT_LOSS
         if self.save_best != 'auto':
             if metrics and self.save_best not in metrics:

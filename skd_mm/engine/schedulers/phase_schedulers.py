@@ -25,8 +25,8 @@ def schedulers_of_phase(cfgs: Mapping[str, Any] | Sequence[Mapping[str, Any]], p
     """Adapt the configs of parameter schedulers to a phase.
 
     A missing ``end``, or a length that is ``'phase'``, means the end of the phase; so does a missing ``total_steps`` of
-    OneCycle. ``ReduceOnPlateau`` schedulers monitor the spot loss in a phase without a task loss, where there is no
-    other metric.
+    OneCycle. ``ReduceOnPlateau`` schedulers monitor the spot loss in a phase that is validated by it, where there
+    is no other metric.
 
     Args:
         cfgs: The configs, or one of them. They are not changed.
@@ -45,7 +45,7 @@ def schedulers_of_phase(cfgs: Mapping[str, Any] | Sequence[Mapping[str, Any]], p
         cfg = _with_lengths(cfg, length)
         if lr_ratio != 1 and _schedules_lr(cfg):
             cfg.update({key: _scaled(cfg[key], lr_ratio) for key in _VALUES if cfg.get(key) is not None})
-        if not phase.task and is_plateau(cfg):
+        if not phase.validates_task and is_plateau(cfg):
             cfg.update(monitor=SPOT_LOSS, rule='less')
         adapted.append(cfg)
     return adapted
