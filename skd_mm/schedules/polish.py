@@ -21,7 +21,8 @@ class Polish:
         settings: ``task``: weight of the task loss, 1 by default. ``spots``: the active spots, or a dict of them and
             their weights; by default all that the other phases use, with weight 1; ``[]`` for none. ``logits``: weight
             of the spot at the logits; 1 by default if the recipe has ``logits``, else 0. ``average``: whether to divide
-            all weights by the number of terms, True by default. Any other key is an attribute of :class:`Phase`.
+            all weights by the number of terms, True by default. Any other key is an attribute of :class:`Phase`;
+            ``handover`` is ``'best'`` and ``val_metric`` is ``'task'`` by default.
         logits: Name of the spot at the logits, or None.
         where: The recipe, for messages.
 
