@@ -1,5 +1,5 @@
-# Which weights the segmentation methods need on CamVid: three per method, one seed, less than half of the length, measured on
-# the validation split. As everywhere, the best checkpoint of a run is that of the same split.
+# Which weights the segmentation methods need on CamVid: three per method, one seed, less than half of the length,
+# measured on the validation split. As everywhere, the best checkpoint of a run is that of the same split.
 _base_ = './_base_/camvid_methods.py'
 study = dict(
     title='CamVid, selection of weights: U-Net R34 → R10 at a quarter of the width',

@@ -16,26 +16,28 @@ study = dict(
     split='val',
     baseline='SKD',
     teachers=[_base_.teacher],
-    options={'schedule.phase_epochs': 100, 'schedule.val_interval': 10, **_base_.fast},
+    options={
+        'schedule.phase_epochs': 100, 'schedule.val_interval': 10, 'schedule.cache': 2, **_base_.fast},
     methods=[
-        dict(name='SKD', cfg=skd, options={'schedule.cache': 2}),
+        dict(name='SKD', cfg=skd),
         dict(
             name='early stopping',
             cfg=skd,
             options={
-                'schedule.cache': 2,
                 'custom_hooks': [
                     dict(type='EarlyStoppingHook', monitor='spot_loss', rule='less', patience=3, strict=False)
                 ]
             }),
-        dict(
-            name='weight decay 1e-3',
-            cfg=skd,
-            options={'schedule.cache': 2, 'optim_wrapper.optimizer.weight_decay': 1e-3}),
+        dict(name='weight decay 1e-3', cfg=skd, options={'optim_wrapper.optimizer.weight_decay': 1e-3}),
         dict(
             name='augmentation, 4 views in the cache',
             cfg=skd,
-            options={'schedule.cache': dict(memory=2, views=4), 'train_dataloader.dataset.pipeline': augmented}),
+            options={
+                'schedule.cache': dict(_delete_=True, memory=2, views=4),
+                'train_dataloader.dataset.pipeline': augmented
+            }),
         dict(
-            name='augmentation, no cache', cfg=skd, options={'train_dataloader.dataset.pipeline': augmented}),
+            name='augmentation, no cache',
+            cfg=skd,
+            options={'schedule.cache': 0, 'train_dataloader.dataset.pipeline': augmented}),
     ])

@@ -122,8 +122,7 @@ def test_the_terms_of_a_polish(polish, logits, spots, task):
 
 def test_a_polish_has_the_settings_of_a_phase():
     polish = dict(optim_wrapper=dict(a=1), train=['x'], handover='last', val_metric='spot_loss')
-    recipe = Stagewise(phase_iters=5, polish=polish,
-                       overrides=dict(polish=dict(epochs=2)))
+    recipe = Stagewise(phase_iters=5, polish=polish, overrides=dict(polish=dict(epochs=2)))
     last = recipe.phases(STAGES)[-1]
     assert (last.optim_wrapper, last.train) == (dict(a=1), ['x'])
     assert (last.handover, last.val_metric) == ('last', 'spot_loss')
