@@ -5,4 +5,4 @@ study = dict(
     data=_base_.small_data,
     options={'schedule.val_interval': 1000},
     teachers=_base_.small_teachers,
-    methods=[dict(method, epochs=15) if method['name'].endswith('SKD') else method for method in _base_.study.methods])
+    methods=[dict(method, epochs=40) if method['name'].endswith('SKD') else method for method in _base_.study.methods])

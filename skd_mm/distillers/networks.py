@@ -5,6 +5,7 @@ import glob
 import importlib.util
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -202,8 +203,9 @@ def find_checkpoint(pattern: str, role: str) -> str:
     """Find a checkpoint file.
 
     Args:
-        pattern: A path, a pattern like ``work_dirs/x/best_mIoU_*.pth`` (the newest match is taken), or a URL, which is
-            returned as it is.
+        pattern: A path, a pattern like ``work_dirs/x/best_mIoU_*.pth``, or a URL, which is returned as it is. Of
+            several matches, that of the last phase is taken, and without phases the newest one. Copies of a folder may
+            have other times, but not other phases.
         role: Whose it is, for messages.
 
     Returns:
@@ -218,11 +220,19 @@ def find_checkpoint(pattern: str, role: str) -> str:
         return pattern
     found = [path for path in glob.glob(pattern) if os.path.isfile(path)]
     if found:
-        return max(found, key=lambda path: (os.path.getmtime(path), path))
+        folder = os.path.dirname(max(found, key=os.path.getmtime))
+        return max((path for path in found if os.path.dirname(path) == folder),
+                   key=lambda path: (_phase_number(path), os.path.getmtime(path), path))
     folder, name = os.path.split(pattern)
     names = os.listdir(folder or '.') if os.path.isdir(folder or '.') else []
     raise FileNotFoundError(f'model.{role}.checkpoint: there is no file {pattern!r}{did_you_mean(name, names)}'
                             + ('' if names else f' (the folder {folder!r} is not there either)'))
+
+
+def _phase_number(path: str) -> int:
+    """Return the number of the phase in the name of a best checkpoint, -1 if there is none."""
+    match = re.search(r'_phase(\d+)_', os.path.basename(path))
+    return int(match[1]) if match else -1
 
 
 def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:

@@ -199,6 +199,19 @@ def test_of_a_pattern_the_newest_is_taken(tmp_path):
         find_checkpoint(str(tmp_path / 'best_acc_*.pth'), 'teacher')
 
 
+def test_of_a_pattern_the_last_phase_is_taken(tmp_path):
+    """Copies of a folder may have lost the times of their files."""
+    for folder, age in (('old', 100), ('new', 0)):
+        (tmp_path / folder).mkdir()
+        for i, name in enumerate(['phase10_head', 'phase09_layer4', 'phase02_b.phase11_']):
+            path = tmp_path / folder / f'best_mIoU_{name}.pth'
+            path.write_text('')
+            os.utime(path, (1000 - age + i, 1000 - age + i))
+    last = 'best_mIoU_phase10_head.pth'
+    assert find_checkpoint(str(tmp_path / 'old/best_*.pth'), 'teacher') == str(tmp_path / 'old' / last)
+    assert find_checkpoint(str(tmp_path / '*/best_*.pth'), 'teacher') == str(tmp_path / 'new' / last)
+
+
 def test_a_name_that_looks_like_a_pattern(tmp_path):
     path = tmp_path / 'run[1].pth'
     path.write_text('')

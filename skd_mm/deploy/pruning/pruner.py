@@ -1,7 +1,7 @@
 """Structured pruning of channels, by the package torch-pruning."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,11 +31,14 @@ class PrunedNetwork:
         model: The network, a pruned copy.
         widths: The widths of all layers that have become narrower, for :class:`ChannelWidths`.
         share: Its MACs divided by those of the network before.
+        kept: By the path of a module, the channels of its output that are left, as indices of those before. Modules
+            that return all their channels are missing.
     """
 
     model: nn.Module
     widths: dict[str, Width]
     share: float
+    kept: dict[str, list[int]]
 
 
 def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Sequence[str] = (),
@@ -69,7 +72,7 @@ def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Seq
     kept = _kept_layers(model, shape, keep)
     before = _macs(model, shape)
     low, high = 0.0, 1.0
-    best = _pruned(model, shape, high, kept, min_channels)
+    best, channels = _pruned(model, shape, high, kept, min_channels)
     share = _macs(best, shape) / before
     if share > macs:
         advice = f'keep fewer modules than {list(keep)}' if keep else 'choose a larger share'
@@ -79,14 +82,15 @@ def prune_network(model: nn.Module, shape: Sequence[int], macs: float, keep: Seq
                          f'needs at least {share:.1%}; {advice}')
     for _ in range(_STEPS):
         ratio = (low + high) / 2
-        pruned = _pruned(model, shape, ratio, kept, min_channels)
+        pruned, left = _pruned(model, shape, ratio, kept, min_channels)
         found = _macs(pruned, shape) / before
         if found <= macs:
-            high, best, share = ratio, pruned, found
+            high, best, channels, share = ratio, pruned, left, found
         else:
             low = ratio
     old, new = layer_widths(model), layer_widths(best)
-    return PrunedNetwork(best, {path: width for path, width in new.items() if width != old[path]}, share)
+    widths = {path: width for path, width in new.items() if width != old[path]}
+    return PrunedNetwork(best, widths, share, _channels_of_modules(model, shape, channels))
 
 
 def check_share(macs: float) -> None:
@@ -193,7 +197,27 @@ def _last_layers(output: Tensor, made: dict[Any, str]) -> list[str]:
     return found
 
 
-def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence[str], min_channels: int) -> nn.Module:
+def _channels_of_modules(model: nn.Module, shape: Sequence[int], channels: Mapping[str, list[int]]) -> dict[
+        str, list[int]]:
+    """Return the channels that are left of each module's output: those of the last layer that ran before its end."""
+    found: dict[str, list[int]] = {}
+    last: list[int] | None = None
+
+    def record(path: str, output: Any) -> None:
+        nonlocal last
+        if isinstance(model.get_submodule(path), nn.Conv2d | nn.Linear):
+            last = channels.get(path)
+        if last is not None:
+            found.setdefault(path, last)
+
+    with side_effect_free(model), torch.no_grad():
+        FeatureExtractor(model).watch(lambda: _forward(model, torch.zeros(2, *shape)), record)
+    return found
+
+
+def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence[str],
+            min_channels: int) -> tuple[nn.Module, dict[str, list[int]]]:
+    """Return a pruned copy of a network, and by the path of a pruned layer the output channels that are left."""
     import torch_pruning
 
     pruned = copy.deepcopy(model)
@@ -203,8 +227,16 @@ def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence
         pruned, torch.zeros(2, *shape), importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
         pruning_ratio=min(ratio, 0.99), pruning_ratio_dict=ratios,
         ignored_layers=[pruned.get_submodule(path) for path in kept], forward_fn=_forward)
-    pruner.step()
-    return pruned.eval()
+    paths = {module: path for path, module in pruned.named_modules()}
+    channels: dict[str, list[int]] = {}
+    for group in pruner.step(interactive=True):
+        for dependency, removed in group:
+            layer = dependency.target.module
+            if isinstance(layer, nn.Conv2d | nn.Linear) and pruner.DG.is_out_channel_pruning_fn(dependency.handler):
+                before = channels.get(paths[layer], range(len(layer.weight)))
+                channels[paths[layer]] = [channel for i, channel in enumerate(before) if i not in set(removed)]
+        group.prune()
+    return pruned.eval(), channels
 
 
 def _macs(model: nn.Module, shape: Sequence[int]) -> int:

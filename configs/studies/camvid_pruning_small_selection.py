@@ -1,0 +1,17 @@
+# Which learning rate each recovery of the pruned U-Net R10 needs, on the validation split.
+_base_ = './camvid_pruning_small.py'
+configs = 'configs/pruning/camvid/'
+study = dict(
+    title='CamVid at 96x128, selection of learning rates: the distilled U-Net R10, pruned to half of its MACs',
+    seeds=[0],
+    split='val',
+    baseline='SKD, 0.001',
+    equal_compute='SKD, 0.001',
+    methods=[
+        dict(name=f'{name}, {lr}', cfg=configs + cfg, options={'optim_wrapper.optimizer.lr': lr}, **length)
+        for name, cfg, length in (
+            ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}),
+            ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}),
+            ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40)))
+        for lr in (0.001, 0.003, 0.01)
+    ])
