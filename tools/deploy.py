@@ -8,8 +8,8 @@ def parse_args() -> argparse.Namespace:
     """Parse the options."""
     parser = argparse.ArgumentParser(description='Export a student to files for devices, with accuracy and latency')
     parser.add_argument('config', help='path of the config: of a distillation, of an exported student, or any other')
-    parser.add_argument('checkpoint', help='path of one of its checkpoints, or a pattern, of which the newest match is '
-                        'taken')
+    parser.add_argument('checkpoint', help='path of one of its checkpoints, or a pattern (the last phase is '
+                        'taken, else the newest file)')
     parser.add_argument('out', help='folder for the files and results; it must not exist or be empty')
     parser.add_argument('--formats', nargs='+', default=['onnx'], metavar='FORMAT',
                         help='onnx, onnx-int8, torchscript, openvino; onnx if not given')

@@ -8,8 +8,8 @@ def parse_args() -> argparse.Namespace:
     """Parse the options."""
     parser = argparse.ArgumentParser(description='Export the student of a distillation')
     parser.add_argument('config', help='path of the config of the distillation')
-    parser.add_argument('checkpoint', help='path of one of its checkpoints (iter_N.pth, best_*.pth), or a pattern, of '
-                        'which the newest match is taken')
+    parser.add_argument('checkpoint', help='path of one of its checkpoints (iter_N.pth, best_*.pth), or a pattern '
+                        '(the last phase is taken, else the newest file)')
     parser.add_argument('out_dir', help='where <name>.py and <name>.pth go')
     parser.add_argument('--name', help='name of the two files; that of the config if not given')
     parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',

@@ -8,8 +8,8 @@ def parse_args() -> argparse.Namespace:
     """Parse the options."""
     parser = argparse.ArgumentParser(description='Prune the channels of a trained network')
     parser.add_argument('config', help='path of the config: of a distillation, whose student is pruned, or a plain one')
-    parser.add_argument('checkpoint', help='path of one of its checkpoints (iter_N.pth, best_*.pth), or a pattern, of '
-                        'which the newest match is taken')
+    parser.add_argument('checkpoint', help='path of one of its checkpoints (iter_N.pth, best_*.pth), or a pattern '
+                        '(the last phase is taken, else the newest file)')
     parser.add_argument('out_dir', help='where <name>.py and <name>.pth go')
     parser.add_argument('--macs', type=float, required=True, metavar='SHARE',
                         help='the share of the MACs that the pruned network may need, like 0.5')

@@ -15,7 +15,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model; of a distiller, the student alone')
     parser.add_argument('config', help='path of the config: of a distillation, of an exported student, or any other')
     parser.add_argument('checkpoint', help='path of the checkpoint (iter_N.pth, best_*.pth, an exported one), or of '
-                        'an ONNX file of tools/deploy.py; or a pattern, of which the newest match is taken')
+                        'an ONNX file of tools/deploy.py; or a pattern (the last '
+                        'phase is taken, else the newest file)')
     parser.add_argument('--work-dir', help='where logs and the JSON file with the metrics go; work_dirs/<name of the '
                         'config> if not given')
     parser.add_argument('--out', help='folder for the predictions, as label images; a name that ends in .pkl takes '

@@ -12,10 +12,10 @@ from skd_mm.registry import CONNECTORS
 class KeptChannels(nn.Module):
     """Selects from a feature of the network before pruning the channels that the pruned network has kept.
 
-    It is the ``teacher_connector`` of a spot between a student with the transform ``PruneChannels`` and the network
-    before. A channel of the student is compared with the channel that it was, so the student's later layers, whose
-    weights expect these channels, stay useful. It has no parameters. The distiller sets the channels when it loads the
-    student's checkpoint; they are stored in its own checkpoints.
+    It is the ``teacher_connector`` of a spot between the network before and a student with the transform
+    ``PruneChannels``, or one that ``tools/prune.py`` pruned. A channel of the student is compared with the channel that
+    it was, so the student's later layers, whose weights expect these channels, stay useful. It has no parameters. The
+    distiller sets the channels when it loads the student's checkpoint; they are stored in its own checkpoints.
 
     Args:
         in_channels: Channels of the feature before pruning; filled in by the distiller.

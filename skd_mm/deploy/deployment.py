@@ -84,7 +84,7 @@ def deploy(cfg: Config, checkpoint: str, out: str | Path, name: str, options: De
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config. It is not changed.
-        checkpoint: One of its checkpoints, or a pattern, whose newest match is used.
+        checkpoint: One of its checkpoints, or a pattern, see :func:`find_checkpoint`.
         out: The folder, which must not exist or be empty.
         name: The name of the files.
         options: Formats and settings.

@@ -75,7 +75,7 @@ def export_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str)
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config.
-        checkpoint: One of its checkpoints, or a pattern, whose newest match is used. The student's weights must be
+        checkpoint: One of its checkpoints, or a pattern, see :func:`find_checkpoint`. The student's weights must be
             complete.
         out_dir: The folder of the files; it is created if necessary.
         name: The files are ``<name>.py`` and ``<name>.pth``.

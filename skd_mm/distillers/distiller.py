@@ -117,7 +117,8 @@ class Distiller(PhasedModel):
         self.stage_modules = [*(stage.name for stage in split.stages[:-1]), '']
         self.stages, self.stage_spots = name_stages(split.stages, parts)
         self.spots = nn.ModuleDict({_key(spot.name): spot for spot in parts})
-        set_kept_channels(self.spots, self.student_network)
+        if self.student_checkpoint is None:
+            set_kept_channels(self.spots, self.student_network)
         self.routing = None
         if router is not None:
             self.routing = build_routing(router, parts, self.student_network, self.teacher_network, shape)

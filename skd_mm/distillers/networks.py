@@ -241,7 +241,8 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     In a distributed run all processes must call it: rank 0 resolves a pattern for all of them.
 
     Args:
-        network: The model. Its attribute ``checkpoint_file`` is set to the file.
+        network: The model. Its attribute ``checkpoint_file`` is set to the file, and ``kept_channels`` if
+            ``tools/prune.py`` wrote it, see :func:`skd_mm.distillers.pruned.set_kept_channels`.
         checkpoint: See :func:`find_checkpoint`. A distiller's checkpoint gives its student.
         role: ``'student'`` or ``'teacher'``, for messages.
 
@@ -273,6 +274,8 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
                          + (' …' if len(faults) > 5 else ''))
     network.load_state_dict(weights)
     network.checkpoint_file = path  # type: ignore[assignment]
+    if 'kept_channels' in loaded.get('meta', {}):
+        network.kept_channels = loaded['meta']['kept_channels']
     print_log(f'{role}: loaded {path}', logger='current', level=logging.INFO)
     return path
 

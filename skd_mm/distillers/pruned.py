@@ -33,7 +33,8 @@ def _set_channels(connector: KeptChannels, spot: Spot, student: FeatureExtractor
     if kept is None:
         raise ValueError(f"spot {spot.name!r}: the channels of the student that were kept are not known. KeptChannels "
                          "needs a student with transform=dict(type='PruneChannels', ...) and a checkpoint of the "
-                         "network before pruning; for others there is connector='auto'")
+                         "network before pruning, or one that tools/prune.py wrote; for others there is "
+                         "connector='auto'")
     assert isinstance(spot.student, str)  # a spot at several modules takes no connectors
     path, _ = student.module_path(spot.student)
     try:

@@ -164,7 +164,7 @@ def test_a_pruned_student_has_a_config_that_builds_it_and_recovers(tmp_path):
                     meta=dict(dataset_meta=dict(classes=['a', 'b', 'c']))), tmp_path / 'iter_1.pth')
     cfg = config(tmp_path / 'w', model=dict(type='skd_mm.Distiller', student=unet(), teacher=unet(),
                                             spots=[dict(student=UNET_SPOTS[0]), *UNET_SPOTS[1:]]))
-    done = prune_student(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'pruned', 'half', 0.6, min_channels=1)
+    done = prune_student(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'pruned', 'half', 0.6, [], min_channels=1)
     written = Config.fromfile(done.config)
     assert written.model.type == 'skd_mm.TransformedNetwork' and written.model.network == 'mmseg.EncoderDecoder'
     assert written.custom_imports.imports == ['skd_mm']
@@ -173,6 +173,7 @@ def test_a_pruned_student_has_a_config_that_builds_it_and_recovers(tmp_path):
 
     cfg.model.teacher = dict(unet(), checkpoint=str(tmp_path / 'iter_1.pth'))
     cfg.model.student = dict(cfg=str(done.config), checkpoint=str(done.checkpoint))
+    cfg.model.spots = [dict(student=name, teacher_connector=dict(type='KeptChannels')) for name in UNET_SPOTS]
     cfg.schedule = dict(type='Stagewise', phase_iters=1)
     cfg.train_dataloader.dataset.update(side=32, images=4)
     cfg.val_dataloader.dataset.update(side=32)

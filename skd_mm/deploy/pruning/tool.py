@@ -36,11 +36,12 @@ def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, 
                   min_channels: int = MIN_CHANNELS) -> PrunedStudent:
     """Prune a trained network, and write it as a config and a checkpoint.
 
-    The config builds the pruned network by itself: it has the widths of its layers.
+    The config builds the pruned network by itself: it has the widths of its layers. The checkpoint says which channels
+    are left, for the connector :class:`skd_mm.connectors.KeptChannels`.
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config.
-        checkpoint: One of its checkpoints, or a pattern, whose newest match is used.
+        checkpoint: One of its checkpoints, or a pattern, see :func:`find_checkpoint`.
         out_dir: The folder of the files; it is created if necessary.
         name: The files are ``<name>.py`` and ``<name>.pth``.
         macs: The share of the MACs to reach, in (0, 1).
@@ -66,8 +67,8 @@ def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, 
     pruned = prune_network(network, shape, macs, spot_modules(cfg) if keep is None else keep, min_channels)
     widths = dict(type='ChannelWidths', widths=pruned.widths)
     alone.model = transformed_config(exported_transforms(alone.model, network), widths)
-    weights = dict(meta=checkpoint_meta(_load_checkpoint(path, map_location='cpu', logger='silent')),
-                   state_dict=pruned.model.state_dict())
+    meta = checkpoint_meta(_load_checkpoint(path, map_location='cpu', logger='silent'))
+    weights = dict(meta=dict(meta, kept_channels=pruned.kept), state_dict=pruned.model.state_dict())
     return PrunedStudent(*write_student(exported_config(alone), weights, out_dir, name), pruned)
 
 
