@@ -18,4 +18,4 @@ small_teachers = [
     dict(_base_.teacher, options={
         'train_cfg.max_epochs': 20, 'train_cfg.val_interval': 10, 'param_scheduler.0.total_steps': 20,
         'param_scheduler.1.total_steps': 20}),
-    dict(distilled, options={'schedule.phase_epochs': 40, 'schedule.val_interval': 40, 'schedule.cache': 2})]
+    dict(distilled, options={'schedule.phase_epochs': 150, 'schedule.val_interval': 50, 'schedule.cache': 2})]
