@@ -8,10 +8,10 @@ study = dict(
     baseline='SKD, 0.001',
     equal_compute='SKD, 0.001',
     methods=[
-        dict(name=f'{name}, {lr}', cfg=configs + cfg, options={'optim_wrapper.optimizer.lr': lr}, **length)
-        for name, cfg, length in (
-            ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}),
-            ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}),
-            ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40)))
+        dict(name=f'{name}, {lr}', cfg=configs + cfg, options={'optim_wrapper.optimizer.lr': lr, **options}, **length)
+        for name, cfg, length, options in (
+            ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}, {}),
+            ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}, {}),
+            ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40), {'schedule.cache': 2}))
         for lr in (0.001, 0.003, 0.01)
     ])
