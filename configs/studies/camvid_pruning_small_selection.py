@@ -5,13 +5,13 @@ study = dict(
     title='CamVid at 96x128, selection of learning rates: the distilled U-Net R10, pruned to half of its MACs',
     seeds=[0],
     split='val',
-    baseline='SKD, 0.001',
-    equal_compute='SKD, 0.001',
+    baseline='SKD, 0.01',
+    equal_compute='SKD, 0.01',
     methods=[
         dict(name=f'{name}, {lr}', cfg=configs + cfg, options={'optim_wrapper.optimizer.lr': lr, **options}, **length)
         for name, cfg, length, options in (
             ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}, {}),
             ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}, {}),
             ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40), {'schedule.cache': 2}))
-        for lr in (0.001, 0.003, 0.01)
+        for lr in (0.003, 0.01, 0.03)
     ])
