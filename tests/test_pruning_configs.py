@@ -16,7 +16,8 @@ from skd_mm.registry import RECIPES, build
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 NAMES = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / 'pruning').rglob('*.py'))
 SHARES = dict(half=0.5, quarter=0.25)
-RECIPE = {'skd': 'Stagewise', 'simultaneous': 'Simultaneous', 'fine-tuning': 'NoTeacher', 'no-teacher': 'NoTeacher'}
+RECIPE = {'skd': 'Stagewise', 'skd-polish': 'Stagewise', 'simultaneous': 'Simultaneous', 'fine-tuning': 'NoTeacher',
+          'no-teacher': 'NoTeacher'}
 # Pruning takes seconds; the other configs differ from these in the recipe or the share.
 BUILT = ('skd-quarter_unet', 'skd-half_resnet20', 'fine-tuning-half')
 

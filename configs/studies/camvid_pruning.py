@@ -11,8 +11,16 @@ study = dict(
         dict(name='half: fine-tuning', cfg=configs + 'fine-tuning-half' + _base_.unet.format(150)),
         dict(name='half: simultaneous', cfg=configs + 'simultaneous-half' + _base_.unet.format(150)),
         dict(name='half: SKD', cfg=configs + 'skd-half' + _base_.unet.format(50), options={'schedule.cache': 2}),
+        dict(
+            name='half: SKD + polish',
+            cfg=configs + 'skd-polish-half' + _base_.unet.format(30),
+            options={'schedule.cache': 2}),
         dict(name='quarter: no teacher', cfg=configs + 'no-teacher-quarter' + _base_.unet.format(150)),
         dict(name='quarter: fine-tuning', cfg=configs + 'fine-tuning-quarter' + _base_.unet.format(150)),
         dict(name='quarter: simultaneous', cfg=configs + 'simultaneous-quarter' + _base_.unet.format(150)),
         dict(name='quarter: SKD', cfg=configs + 'skd-quarter' + _base_.unet.format(50), options={'schedule.cache': 2}),
+        dict(
+            name='quarter: SKD + polish',
+            cfg=configs + 'skd-polish-quarter' + _base_.unet.format(30),
+            options={'schedule.cache': 2}),
     ])
