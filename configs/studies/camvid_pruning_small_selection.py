@@ -12,6 +12,7 @@ study = dict(
         for name, cfg, length, options in (
             ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}, {}),
             ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}, {}),
-            ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40), {'schedule.cache': 2}))
+            ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40), {'schedule.cache': 2}),
+            ('SKD + polish', 'skd-polish-half' + _base_.unet.format(30), {}, {'schedule.cache': 2}))
         for lr in (0.003, 0.01, 0.03)
     ])

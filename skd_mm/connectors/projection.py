@@ -1,5 +1,8 @@
 """Connectors that change the number of channels."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from skd_mm.registry import CONNECTORS
@@ -32,6 +35,41 @@ class Conv1x1(nn.Module):
             ``[B, out_channels, H, W]``.
         """
         return self.conv(feature)
+
+
+@CONNECTORS.register_module()
+class RestoreChannels(Conv1x1):
+    """A 1×1 convolution from the channels of a pruned feature to those before, which starts with the kept ones in place.
+
+    It is the ``connector`` of a spot between the network before pruning and a student with the transform
+    ``PruneChannels``, or one that ``tools/prune.py`` pruned. The student's features begin as those of the network
+    before, so its later layers, whose weights expect them, stay useful; a :class:`Conv1x1` begins at random, and the
+    student's stage adapts to it. The channels that were removed begin as 0. The distiller tells which channels were
+    kept when it loads the student's checkpoint.
+
+    Args:
+        in_channels: Channels after pruning; filled in by the distiller.
+        out_channels: Channels before pruning; filled in by the distiller.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+
+    @torch.no_grad()
+    def start_from(self, kept: Sequence[int]) -> None:
+        """Set the parameters.
+
+        Args:
+            kept: The index before pruning of each channel, ``in_channels`` of them.
+
+        Raises:
+            ValueError: There are more or fewer.
+        """
+        if len(kept) != self.conv.in_channels:
+            raise ValueError(f'the pruned feature has {self.conv.in_channels} channels, and {len(kept)} were kept')
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        self.conv.weight[list(kept), range(len(kept))] = 1
 
 
 @CONNECTORS.register_module()

@@ -20,7 +20,7 @@ from .networks import build_network, load_weights
 from .partly_labelled import compare_parts, count_labelled, labelled_first, no_task_loss, run_parts
 from .phased_model import PhasedModel
 from .probing import example_shapes, first_that_fits, input_channels
-from .pruned import set_kept_channels
+from .pruned import start_from_kept_channels
 from .routed import Branch, multi_path
 from .samples import sample_keys
 from .spot import Reconstruction, Spot
@@ -117,8 +117,6 @@ class Distiller(PhasedModel):
         self.stage_modules = [*(stage.name for stage in split.stages[:-1]), '']
         self.stages, self.stage_spots = name_stages(split.stages, parts)
         self.spots = nn.ModuleDict({_key(spot.name): spot for spot in parts})
-        if self.student_checkpoint is None:
-            set_kept_channels(self.spots, self.student_network)
         self.routing = None
         if router is not None:
             self.routing = build_routing(router, parts, self.student_network, self.teacher_network, shape)
@@ -140,7 +138,7 @@ class Distiller(PhasedModel):
         super().init_weights()
         if self.student_checkpoint is not None:
             load_weights(self.student, self.student_checkpoint, 'student')
-        set_kept_channels(self.spots, self.student_network)
+        start_from_kept_channels(self.spots, self.student_network)
 
     def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = 'tensor') -> Any:
         """Run the model in one of MMEngine's modes.

@@ -241,8 +241,8 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     In a distributed run all processes must call it: rank 0 resolves a pattern for all of them.
 
     Args:
-        network: The model. Its attribute ``checkpoint_file`` is set to the file, and ``kept_channels`` if
-            ``tools/prune.py`` wrote it, see :func:`skd_mm.distillers.pruned.set_kept_channels`.
+        network: The model. Its attribute ``checkpoint_file`` is set to the file, and ``kept_channels`` to the channels
+            that pruning has left, see :func:`skd_mm.distillers.pruned.start_from_kept_channels`; None if unknown.
         checkpoint: See :func:`find_checkpoint`. A distiller's checkpoint gives its student.
         role: ``'student'`` or ``'teacher'``, for messages.
 
@@ -262,6 +262,7 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     inside = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(inside, Mapping) or not all(isinstance(value, Tensor) for value in inside.values()):
         raise CheckpointError(f'model.{role}.checkpoint: {path} holds no weights of a network')
+    network.kept_channels = loaded.get('meta', {}).get('kept_channels')  # a transform that prunes replaces it
     weights = adapted_weights(network, student_weights(inside))
     own = network.state_dict()
     faults = [f'missing {key}' for key in own if key not in weights]
@@ -274,8 +275,6 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
                          + (' …' if len(faults) > 5 else ''))
     network.load_state_dict(weights)
     network.checkpoint_file = path  # type: ignore[assignment]
-    if 'kept_channels' in loaded.get('meta', {}):
-        network.kept_channels = loaded['meta']['kept_channels']
     print_log(f'{role}: loaded {path}', logger='current', level=logging.INFO)
     return path
 

@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
-from skd_mm.connectors import Conv1x1, Projector
+from skd_mm.connectors import Conv1x1, Projector, RestoreChannels
 
 
 def test_projects_channels_and_nothing_else():
@@ -29,3 +30,14 @@ def test_the_projection_head_is_two_convolutions_with_bn_and_relu():
     expected = torch.einsum('dc,bcyx->bdyx', second.weight[:, :, 0, 0], values.clamp(min=0))
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
     assert result.shape == (2, 5, 4, 6) and first.bias is None and second.bias is None
+
+
+def test_restored_channels_begin_in_their_place_and_the_others_as_zero():
+    connector = RestoreChannels(3, 5)
+    connector.start_from([0, 2, 4])
+    pruned = torch.randn(2, 3, 4, 6)
+    restored = connector(pruned, torch.zeros(2, 5, 4, 6))
+    torch.testing.assert_close(restored[:, ::2], pruned)
+    assert not restored[:, 1::2].any()
+    with pytest.raises(ValueError, match='the pruned feature has 3 channels, and 2 were kept'):
+        connector.start_from([0, 1])

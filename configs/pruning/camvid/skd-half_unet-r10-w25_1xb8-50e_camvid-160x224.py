@@ -1,5 +1,5 @@
 # Half of the MACs: the pruned U-Net-R10 reproduces itself before pruning, stage by stage. The stages have fewer channels,
-# too, which are compared with the same channels of the network before.
+# too, which connectors map to those of the network before.
 _base_ = [
     '../../_base_/models/distiller_unet.py', '../../_base_/datasets/camvid_160x224.py',
     '../../_base_/schedules/reconstruction.py'
@@ -10,5 +10,5 @@ float_network = dict(
 model = dict(
     teacher=float_network,
     student=dict(**float_network, transform=dict(type='PruneChannels', macs=0.5)),
-    spots=[dict(student=spot, teacher_connector=dict(type='KeptChannels')) for spot in _base_.model.spots])
+    spots=[dict(student=spot, connector=dict(type='RestoreChannels')) for spot in _base_.model.spots])
 schedule = dict(type='Stagewise', phase_epochs=50, val_interval=50, fraction=0.1)

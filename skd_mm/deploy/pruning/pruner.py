@@ -31,8 +31,8 @@ class PrunedNetwork:
         model: The network, a pruned copy.
         widths: The widths of all layers that have become narrower, for :class:`ChannelWidths`.
         share: Its MACs divided by those of the network before.
-        kept: By the path of a module, the channels of its output that are left, as indices of those before. Modules
-            that return all their channels are missing.
+        kept: By the path of a module whose output is that of a pruned layer, the channels that are left, as indices of
+            those before.
     """
 
     model: nn.Module
@@ -221,7 +221,8 @@ def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence
     import torch_pruning
 
     pruned = copy.deepcopy(model)
-    ratios = {module: min(ratio, max(0, 1 - min_channels / module.out_channels)) for module in pruned.modules()
+    # Half a channel more: torch-pruning rounds the channels that are left down, to min_channels - 1 for some widths.
+    ratios = {module: min(ratio, max(0, 1 - (min_channels + 0.5) / module.out_channels)) for module in pruned.modules()
               if isinstance(module, nn.Conv2d)}
     pruner = torch_pruning.pruner.BasePruner(
         pruned, torch.zeros(2, *shape), importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),

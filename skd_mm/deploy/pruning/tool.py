@@ -37,7 +37,7 @@ def prune_student(cfg: Config, checkpoint: str, out_dir: str | Path, name: str, 
     """Prune a trained network, and write it as a config and a checkpoint.
 
     The config builds the pruned network by itself: it has the widths of its layers. The checkpoint says which channels
-    are left, for the connector :class:`skd_mm.connectors.KeptChannels`.
+    are left, for the connector :class:`skd_mm.connectors.RestoreChannels`.
 
     Args:
         cfg: A config whose model is a distiller, or any mmsegmentation or mmpretrain config.

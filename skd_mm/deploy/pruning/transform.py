@@ -17,11 +17,10 @@ from .pruner import MIN_CHANNELS, PrunedNetwork, check_min_channels, check_share
 class PruneChannels:
     """Removes channels until a network needs a given share of its MACs, see :func:`prune_network`.
 
-    How many channels a layer keeps depends on ``macs`` alone. Which ones they are depends on the weights: a checkpoint
-    of the network before pruning can be loaded into the pruned one, and keeps its channels with the largest norms;
-    :class:`skd_mm.connectors.KeptChannels` selects the same channels of the teacher's features. A checkpoint of the
-    pruned network can be loaded, too. Exported configs have :class:`ChannelWidths` instead, which does not need
-    torch-pruning.
+    How many channels a layer keeps does not depend on the weights. Which ones they are does: a checkpoint of the network
+    before pruning can be loaded into the pruned one, and keeps its channels with the largest norms;
+    :class:`skd_mm.connectors.RestoreChannels` starts with them. A checkpoint of the pruned network can be loaded, too.
+    Exported configs have :class:`ChannelWidths` instead, which does not need torch-pruning.
 
     Args:
         macs: The share of the MACs to reach, in (0, 1).
@@ -55,7 +54,6 @@ class PruneChannels:
         pruned.model.train(model.training)
         widths = dict(type='ChannelWidths', widths=pruned.widths)
         pruned.model.exported_transforms = dict(PruneChannels=widths)  # type: ignore[assignment]
-        pruned.model.kept_channels = pruned.kept  # type: ignore[assignment]
         add_weight_adapter(pruned.model, _Adapter(self, model))
         return pruned.model
 
@@ -83,7 +81,6 @@ class _Adapter:
 
     def __call__(self, model: nn.Module, weights: Mapping[str, Any]) -> dict[str, Any]:
         own = self.model.state_dict()
-        model.kept_channels = None  # type: ignore[assignment]
         if any(key not in weights or weights[key].shape != value.shape for key, value in own.items()):
             return dict(weights)
         unpruned = copy.deepcopy(self.model)
