@@ -39,7 +39,7 @@ class Conv1x1(nn.Module):
 
 @CONNECTORS.register_module()
 class RestoreChannels(Conv1x1):
-    """A 1×1 convolution from the channels of a pruned feature to those before, which starts with the kept ones in place.
+    """A 1×1 convolution from a pruned feature's channels to those before, which starts with the kept ones in place.
 
     It is the ``connector`` of a spot between the network before pruning and a student with the transform
     ``PruneChannels``, or one that ``tools/prune.py`` pruned. The student's features begin as those of the network

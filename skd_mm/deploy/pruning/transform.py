@@ -17,8 +17,8 @@ from .pruner import MIN_CHANNELS, PrunedNetwork, check_min_channels, check_share
 class PruneChannels:
     """Removes channels until a network needs a given share of its MACs, see :func:`prune_network`.
 
-    How many channels a layer keeps does not depend on the weights. Which ones they are does: a checkpoint of the network
-    before pruning can be loaded into the pruned one, and keeps its channels with the largest norms;
+    How many channels a layer keeps does not depend on the weights. Which ones they are does: a checkpoint of the
+    network before pruning can be loaded into the pruned one, and keeps its channels with the largest norms;
     :class:`skd_mm.connectors.RestoreChannels` starts with them. A checkpoint of the pruned network can be loaded, too.
     Exported configs have :class:`ChannelWidths` instead, which does not need torch-pruning.
 
