@@ -4,7 +4,10 @@ configs = 'configs/pruning/camvid/'
 study = dict(
     title='CamVid, 10 % of the training images: the distilled U-Net R10, pruned',
     baseline='half: fine-tuning',
-    equal_compute='half: SKD',
+    equal_compute=dict(
+        reference='half: SKD + polish',
+        methods=[f'{share}: {name}' for share in ('half', 'quarter')
+                 for name in ('no teacher', 'fine-tuning', 'simultaneous', 'SKD')]),
     options={'schedule.val_interval': 50},
     methods=[
         dict(name='half: no teacher', cfg=configs + 'no-teacher-half' + _base_.unet.format(150)),
@@ -22,5 +25,5 @@ study = dict(
         dict(
             name='quarter: SKD + polish',
             cfg=configs + 'skd-polish-quarter' + _base_.unet.format(30),
-            options={'schedule.cache': 2}),
+            options={'schedule.phase_epochs': 40, 'schedule.polish.epochs': 67, 'schedule.cache': 2}),
     ])

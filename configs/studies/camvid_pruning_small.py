@@ -4,5 +4,4 @@ study = dict(
     title='CamVid at 96x128, 10 % of the training images: the distilled U-Net R10, pruned',
     data=_base_.small_data,
     options={'schedule.val_interval': 1000},
-    teachers=_base_.small_teachers,
-    methods=[dict(method, epochs=40) if method['name'].endswith('SKD') else method for method in _base_.study.methods])
+    teachers=_base_.small_teachers)

@@ -6,13 +6,16 @@ study = dict(
     seeds=[0],
     split='val',
     baseline='SKD, 0.01',
-    equal_compute='SKD, 0.01',
+    equal_compute=dict(
+        _delete_=True,
+        reference='SKD + polish, 0.01',
+        methods=[f'{name}, {lr}' for name in ('fine-tuning', 'simultaneous', 'SKD') for lr in (0.003, 0.01, 0.03)]),
     methods=[
-        dict(name=f'{name}, {lr}', cfg=configs + cfg, options={'optim_wrapper.optimizer.lr': lr, **options}, **length)
-        for name, cfg, length, options in (
-            ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}, {}),
-            ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}, {}),
-            ('SKD', 'skd-half' + _base_.unet.format(50), dict(epochs=40), {'schedule.cache': 2}),
-            ('SKD + polish', 'skd-polish-half' + _base_.unet.format(30), {}, {'schedule.cache': 2}))
+        dict(name=f'{name}, {lr}', cfg=configs + cfg, options={'optim_wrapper.optimizer.lr': lr, **options})
+        for name, cfg, options in (
+            ('fine-tuning', 'fine-tuning-half' + _base_.unet.format(150), {}),
+            ('simultaneous', 'simultaneous-half' + _base_.unet.format(150), {}),
+            ('SKD', 'skd-half' + _base_.unet.format(50), {'schedule.cache': 2}),
+            ('SKD + polish', 'skd-polish-half' + _base_.unet.format(30), {'schedule.cache': 2}))
         for lr in (0.003, 0.01, 0.03)
     ])
