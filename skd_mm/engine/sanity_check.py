@@ -39,7 +39,8 @@ def check_phases(loop: Any) -> None:
         _check_unlabelled(loop, phase)
         if active.discriminators and not (active.spots or phase.validates_task) and loop.runner._val_loop is not None:
             raise ValueError(f'phase {phase.name!r}: discriminators alone, {list(phase.spots)}, cannot be validated; '
-                             'add the spot itself or the task loss, or leave out val_dataloader')
+                             'add the spot itself, validate by the task, or leave out val_dataloader')
+        _check_memories(loop, phase)
         if not loop.distiller.trainable():
             raise ValueError(f'phase {phase.name!r}: nothing in {phase.train} has parameters to train')
         try:
@@ -53,6 +54,17 @@ def check_phases(loop: Any) -> None:
     for misfit, phases in misfits.items():
         loop.runner.logger.warning(f"{misfit} is beyond the end of {', '.join(phases)}: the schedule is cut off there; "
                                    "leave it out or set it to 'phase' for the length of the phase")
+
+
+def _check_memories(loop: Any, phase: Phase) -> None:
+    """Refuse memories that cannot hold a batch."""
+    for spot, _ in loop.distiller.active.spots:
+        check = getattr(getattr(spot, 'memory', None), 'check_batch', None)
+        if check is not None:
+            try:
+                check(loop.data.global_batch_size)
+            except ValueError as error:
+                raise ValueError(f'phase {phase.name!r}, memory of spot {spot.name!r}: {error}') from error
 
 
 def _check_unlabelled(loop: Any, phase: Phase) -> None:
@@ -89,22 +101,25 @@ def check_task(loop: Any) -> None:
     """
     phases = loop.phases[loop.index:]
     task = next((phase for phase in phases if phase.task), None)
-    tested = task or next((phase for phase in phases if phase.validates_task), None)
-    if tested is None:
-        return
+    tested = next((phase for phase in phases if phase.validates_task), None)
     # The initial weights may not be drawn yet, so the random state must not change.
     with temporary_seed(derive_seed(loop.seed, 'trial', get_rank())):
-        # Nothing of this may be cached: it would belong to other weights.
-        loop.distiller.activate(**tested.activation)
-        loop.distiller.eval()
         try:
             if task is not None and not loop.resumed:
+                _activate(loop, task)
                 first = loop.data.labelled(task)[:min(loop.dataloader.batch_size, 2)]
                 check_losses(loop.distiller, loop.dataloader, [(int(index), loop.seed) for index in first], task.name)
-            if loop.runner.val_loop is not None:
+            if tested is not None and loop.runner.val_loop is not None:
+                _activate(loop, tested)
                 _check_validation_and_metric(loop, tested)
         finally:
             loop.activate(loop.phase)
+
+
+def _activate(loop: Any, phase: Phase) -> None:
+    """Activate a phase without its cache: what would be cached now would belong to other weights."""
+    loop.distiller.activate(**phase.activation)
+    loop.distiller.eval()
 
 
 def _check_validation_and_metric(loop: Any, task: Phase) -> None:

@@ -1,4 +1,4 @@
-"""Metric of a phase without a task loss."""
+"""Metric of phases that are validated by the losses at their spots."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from mmengine.evaluator import BaseMetric
 from skd_mm.registry import METRICS
 
 SPOT_LOSS = 'spot_loss'
-"""Name of the metric of a phase without a task loss."""
+"""Name of the metric of phases that are validated by the losses at their spots."""
 
 
 @METRICS.register_module()

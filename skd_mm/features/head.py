@@ -26,6 +26,9 @@ def head_feature(network: FeatureExtractor, classifier: str, call: Callable[[], 
             classifier reads.
     """
     where = f'the head of the {network.role} ({type(network.model).__name__})'
+    if not classifier:
+        raise ValueError(f'model.spots: `head_feature` is for segmentation, and {where} is none of that task: name the '
+                         'modules in `student` and `teacher`')
     parent, _, name = classifier.rpartition('.')
     head = dict(network.model.named_modules()).get(parent)
     module = getattr(head, name, None)

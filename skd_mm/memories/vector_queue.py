@@ -80,6 +80,19 @@ class VectorQueue(nn.Module):
         filled = (slots < self.written).expand(len(student), -1)
         return (student, queue, filled), (teacher, queue, filled)
 
+    def check_batch(self, size: int) -> None:
+        """Check that there is room for a batch.
+
+        Args:
+            size: The number of images in a batch of all processes.
+
+        Raises:
+            ValueError: There are fewer slots.
+        """
+        if size > len(self.vectors):
+            raise ValueError(f'VectorQueue: `slots` must be at least the batch of all processes, {size} images, not '
+                             f'{len(self.vectors)}')
+
     @torch.no_grad()
     def _remember(self, teacher: Tensor, selected: Tensor | None) -> None:
         """Write the vectors of all processes, one process after the other."""
@@ -88,9 +101,7 @@ class VectorQueue(nn.Module):
         if selected is not None:
             chosen = chosen & selected
         teacher, chosen = gather_samples(teacher), gather_samples(chosen)
-        if len(teacher) > len(self.vectors):
-            raise ValueError(f'VectorQueue: `slots` must be at least the batch of all processes, {len(teacher)} '
-                             f'images, not {len(self.vectors)}')
+        self.check_batch(len(teacher))
         order = chosen.int().argsort(descending=True, stable=True)
         rank = torch.arange(len(teacher), device=teacher.device)
         slots = (self.written + rank) % len(self.vectors)

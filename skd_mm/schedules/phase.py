@@ -80,13 +80,12 @@ class Phase:
             self.teacher_forcing = list(self.spots) if self.teacher_forcing == 'all' else [self.teacher_forcing]
         check_names('active spot', self.teacher_forcing, list(self.spots), f'{where}, `teacher_forcing`')
         self._check_data(where)
-        if self.val_metric is None:
-            self.val_metric = 'task' if self.task else 'spot_loss'
         for key, choices in (('handover', ('best', 'last')), ('frozen_bn', ('eval', 'train')),
-                             ('optimizer_params', ('trainable', 'all')), ('val_metric', ('task', 'spot_loss'))):
+                             ('optimizer_params', ('trainable', 'all')), ('val_metric', (None, 'task', 'spot_loss'))):
             if getattr(self, key) not in choices:
+                names = [choice for choice in choices if choice is not None]
                 raise ValueError(f'{where}: `{key}` must be one of {choices}, not {getattr(self, key)!r}'
-                                 f'{did_you_mean(getattr(self, key), choices)}')
+                                 f'{did_you_mean(getattr(self, key), names)}')
         if self.val_metric == 'spot_loss' and not self.spots:
             raise ValueError(f"{where}: val_metric='spot_loss' needs an active spot")
 
@@ -150,7 +149,7 @@ class Phase:
     @property
     def validates_task(self) -> bool:
         """Whether the phase is validated by the config's evaluator."""
-        return self.val_metric == 'task'
+        return bool(self.task) if self.val_metric is None else self.val_metric == 'task'
 
     @property
     def samples(self) -> tuple[str | None, float | None, float | None, float | None]:

@@ -34,6 +34,30 @@ def test_a_task_that_cannot_be_learnt_is_found_before_the_feature_phases(tmp_pat
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_the_metric_is_checked_in_the_phase_that_is_validated_by_it(tmp_path):
+    """Another phase with the task loss is validated by its spots."""
+    phases = [dict(name='a', train='all', task=1, spots=['backbone.layers.1'], val_metric='spot_loss', iters=1),
+              dict(name='b', train='all', task=1, iters=1)]
+    plateau = dict(type='ReduceOnPlateauLR', monitor='mIoU')
+    with quick():
+        loop = Runner.from_cfg(config(tmp_path / 'a', schedule=dict(type='Phases', phases=phases),
+                                      param_scheduler=[plateau])).train_loop
+        loop.check_task()
+        hook = {'default_hooks.checkpoint': dict(type='skd_mm.PhaseCheckpointHook', save_best='mIuO')}
+        wrong = Runner.from_cfg(config(tmp_path / 'b', hook, schedule=dict(type='Phases', phases=phases))).train_loop
+        with pytest.raises(ValueError, match=r'mIuO.*mIoU'):
+            wrong.check_task()
+
+
+def test_a_memory_that_cannot_hold_a_batch_is_found_before_the_first_phase(tmp_path, monkeypatch):
+    monkeypatch.setattr(PhaseLoop, 'run_phase', lambda self: pytest.fail('it trains'))
+    spots = ['backbone.layers.1', dict(
+        student='backbone.layers.2', connector=dict(type='GlobalPool'), teacher_connector=dict(type='GlobalPool'),
+        loss=dict(type='QueueKDLoss'), memory=dict(type='VectorQueue', slots=3))]
+    with pytest.raises(ValueError, match=r"phase 'backbone.layers.2', memory of spot 'backbone.layers.2': .*4 images"):
+        Runner.from_cfg(config(tmp_path, {'model.spots': spots})).train()
+
+
 def test_trying_the_task_changes_nothing(tmp_path):
     with quick():
         loop = Runner.from_cfg(config(tmp_path)).train_loop

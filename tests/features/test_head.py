@@ -53,6 +53,8 @@ def test_a_head_without_one_says_so():
     words = r"student \(ModuleDict\) has no classifier 'decode_head\.cls'.*name the modules"
     with pytest.raises(ValueError, match=words):
         found(lambda head, x: head.conv_seg(head.body(x)), 'decode_head.cls')
+    with pytest.raises(ValueError, match=r'`head_feature` is for segmentation'):
+        found(lambda head, x: head.conv_seg(head.body(x)), '')
     with pytest.raises(ValueError, match=r"no classifier 'head\.conv_seg'"):
         found(lambda head, x: head.conv_seg(head.body(x)), 'head.conv_seg')
     for forward in (lambda head, x: head.body(x),  # the classifier does not run

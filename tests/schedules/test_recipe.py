@@ -24,6 +24,11 @@ def test_what_phases_have_in_common():
         assert phase.optim_wrapper == dict(clip_grad=1) and phase.param_scheduler == [dict(type='X')]
 
 
+def test_a_phase_whose_task_loss_is_switched_is_validated_by_what_it_learns():
+    made = stagewise(head=dict(task=0, spots=['layer1']), overrides=dict(layer1=dict(task=1)))
+    assert [phase.validates_task for phase in made] == [False, True, False, False]
+
+
 def test_overrides_are_of_single_phases():
     made = stagewise(fraction=0.5, overrides=dict(
         layer1=dict(epochs=9, fraction=1.0, spots={'layer1': 0.5, 'stem': 2.0}),

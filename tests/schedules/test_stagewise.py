@@ -116,7 +116,7 @@ def test_the_terms_of_a_polish(polish, logits, spots, task):
     last = phases[-1]
     assert last.spots == pytest.approx(spots) and last.task == pytest.approx(task)
     assert (last.train, last.epochs, last.handover, last.fraction) == (['all'], 3, 'best', 0.5)
-    assert [phase.val_metric for phase in phases] == [*['spot_loss'] * 10, 'task', 'task']
+    assert [phase.validates_task for phase in phases] == [*[False] * 10, True, True]
     assert (phases[-2].epochs, phases[-2].task, phases[-2].handover) == (2, 1, 'last')
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from skd_mm.analysis.run_files import find_commit, last_checkpoint, newest, same_weights
+from skd_mm.analysis.run_files import best_checkpoint, find_commit, last_checkpoint, newest, same_weights
 from skd_mm.synthetic import make_street_scenes
 from skd_mm.synthetic.street_scenes.writer import MARKER
 from skd_mm.utils import write_json
@@ -171,7 +171,7 @@ class Demo:
             The values of the record.
         """
         folder = self.folder / run.name
-        checkpoints = dict(best=newest(folder, 'best_mIoU_*.pth'), last=last_checkpoint(folder))
+        checkpoints = dict(best=best_checkpoint(folder), last=last_checkpoint(folder))
         for which, checkpoint in checkpoints.items():
             if which in record['test']:
                 continue

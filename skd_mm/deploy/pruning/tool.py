@@ -80,10 +80,16 @@ def spot_modules(cfg: Config) -> list[str]:
 
     Returns:
         The names, in the order of the spots.
+
+    Raises:
+        ValueError: A spot names no module of the student, but a stage or the end of a head.
     """
     spots: Any = cfg.model.get('spots') or ()
     names: list[str] = []
-    for spot in spots if not isinstance(spots, str) else ():
-        given = spot.get('student', ()) if isinstance(spot, Mapping) else spot
+    for spot in [spots] if isinstance(spots, str) else spots:
+        given = spot.get('student') if isinstance(spot, Mapping) else None if spots == 'backbone' else spot
+        if given is None:
+            raise ValueError(f'model.spots: {spot!r} names no module of the student: name those that keep all their '
+                             'channels with `keep` (--keep MODULE ...), or keep none (--keep)')
         names += [given] if isinstance(given, str) else given
     return list(dict.fromkeys(names))
