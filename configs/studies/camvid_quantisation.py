@@ -2,7 +2,10 @@
 _base_ = './_base_/camvid_compression.py'
 configs = 'configs/quantisation/camvid/'
 rounded = {'optim_wrapper.optimizer.lr': 0.}
-pruned = dict(name='half', cfg='configs/pruning/camvid/skd-half' + _base_.unet.format(50))
+pruned = dict(
+    name='half',
+    cfg='configs/pruning/camvid/skd-polish-half' + _base_.unet.format(30),
+    options={'schedule.cache': 2})
 study = dict(
     title='CamVid, 10 % of the training images: the distilled U-Net R10, quantised',
     baseline='int8 rounded',

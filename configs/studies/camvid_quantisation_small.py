@@ -6,6 +6,6 @@ study = dict(
     options={'schedule.val_interval': 1000},
     teachers=[
         *_base_.small_teachers,
-        dict(_base_.pruned, options={'schedule.phase_epochs': 15, 'schedule.val_interval': 1000})],
+        dict(_base_.pruned, options={'schedule.val_interval': 1000, **_base_.pruned.options})],
     methods=[
         dict(method, epochs=5) if method['name'].endswith('stagewise') else method for method in _base_.study.methods])
