@@ -12,3 +12,4 @@ model = dict(
     student=dict(**float_network, transform=dict(type='PruneChannels', macs=0.5)),
     spots=[dict(student=spot, connector=dict(type='RestoreChannels')) for spot in _base_.model.spots])
 schedule = dict(type='Stagewise', phase_epochs=50, val_interval=50, fraction=0.1)
+optim_wrapper = dict(optimizer=dict(lr=3e-2))
