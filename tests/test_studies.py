@@ -13,7 +13,7 @@ from skd_mm.config import check_config
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = sorted((ROOT / 'configs/studies').glob('*.py'))
 RESULTS = sorted((ROOT / 'configs/studies').glob('*.json'))
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'configs').glob('*/README.md'))]
 
 
 @pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)
