@@ -262,7 +262,8 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     inside = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(inside, Mapping) or not all(isinstance(value, Tensor) for value in inside.values()):
         raise CheckpointError(f'model.{role}.checkpoint: {path} holds no weights of a network')
-    network.kept_channels = loaded.get('meta', {}).get('kept_channels')  # a transform that prunes replaces it
+    # A transform that prunes replaces it.
+    network.kept_channels = (loaded.get('meta') or {}).get('kept_channels')  # type: ignore[assignment]
     weights = adapted_weights(network, student_weights(inside))
     own = network.state_dict()
     faults = [f'missing {key}' for key in own if key not in weights]
