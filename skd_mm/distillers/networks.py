@@ -266,10 +266,7 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     network.kept_channels = (loaded.get('meta') or {}).get('kept_channels')  # type: ignore[assignment]
     weights = adapted_weights(network, student_weights(inside))
     own = network.state_dict()
-    faults = [f'missing {key}' for key in own if key not in weights]
-    faults += [f'unknown {key}' for key in weights if key not in own]
-    faults += [f'{key} is {tuple(weights[key].shape)}, not {tuple(value.shape)}' for key, value in own.items()
-               if key in weights and weights[key].shape != value.shape]
+    faults = _misfits(own, weights)
     if faults:
         raise ValueError(f'model.{role}.checkpoint: {path} does not fit the {role} ({type(network).__name__}), '
                          f'{len(faults)} of {len(own)} entries differ: ' + '; '.join(faults[:5])
@@ -278,6 +275,14 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> str:
     network.checkpoint_file = path  # type: ignore[assignment]
     print_log(f'{role}: loaded {path}', logger='current', level=logging.INFO)
     return path
+
+
+def _misfits(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    """Return in words where weights do not fit a network's own."""
+    faults = [f'missing {key}' for key in own if key not in weights]
+    faults += [f'unknown {key}' for key in weights if key not in own]
+    return faults + [f'{key} is {tuple(weights[key].shape)}, not {tuple(value.shape)}' for key, value in own.items()
+                     if key in weights and weights[key].shape != value.shape]
 
 
 def student_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:

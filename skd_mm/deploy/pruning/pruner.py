@@ -234,8 +234,8 @@ def _pruned(model: nn.Module, shape: Sequence[int], ratio: float, kept: Sequence
         for dependency, removed in group:
             layer = dependency.target.module
             if isinstance(layer, nn.Conv2d | nn.Linear) and pruner.DG.is_out_channel_pruning_fn(dependency.handler):
-                before = channels.get(paths[layer], range(len(layer.weight)))
-                channels[paths[layer]] = [channel for i, channel in enumerate(before) if i not in set(removed)]
+                before, gone = channels.get(paths[layer], range(len(layer.weight))), set(removed)
+                channels[paths[layer]] = [channel for i, channel in enumerate(before) if i not in gone]
         group.prune()
     return pruned.eval(), channels
 
